@@ -1,0 +1,206 @@
+"""Asking for pictures, and keeping them. Portal, API and terminal all come through here."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import math
+import secrets
+from dataclasses import asdict, dataclass, field
+from io import BytesIO
+
+from django.db import transaction
+from PIL import Image
+
+from generation.metadata import png_with_recipe, recipe_of
+from generation.models import GeneratedImage, Generation, GenerationLora
+from generation.schedulers import DEFAULT, SCHEDULERS
+from shoesai import files
+from shoesai.engine.specs import MAX_SEED
+from shoesai.jobs import queue
+from shoesai.models import User
+from training.catalogue import NamedModel, UnknownModel, find_checkpoint, find_model
+from training.models import Checkpoint
+
+MAX_PROMPT = 2000
+MAX_LORAS = 4
+MAX_SIDE = 1024
+MIN_SIDE = 64
+
+
+class InvalidRequest(Exception):
+    """A request that cannot be meant: for each field what is wrong and what is allowed."""
+
+    def __init__(self, errors: dict[str, str]) -> None:
+        super().__init__("; ".join(f"{name}: {text}" for name, text in errors.items()))
+        self.errors = errors
+
+
+@dataclass(frozen=True)
+class LoraChoice:
+    name: str
+    weight: float = 1.0
+
+
+@dataclass(frozen=True)
+class GenerationRequest:
+    """What a person or program asks for. `seed` None means: choose one. Sizes None: the base model's own."""
+
+    prompt: str
+    model_name: str = "starter"
+    negative_prompt: str = ""
+    num_images: int = 1
+    num_inference_steps: int = 50
+    guidance_scale: float = 7.5
+    seed: int | None = None
+    width: int | None = None
+    height: int | None = None
+    scheduler: str = DEFAULT
+    loras: tuple[LoraChoice, ...] = field(default_factory=tuple)
+
+    def digest(self) -> str:
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+
+
+def request_generation(*, user: User, request: GenerationRequest, idempotency_key: str | None = None) -> Generation:
+    """Checks the request, stores it and queues its job, all or nothing.
+
+    Raises InvalidRequest (names each field), queue.QueueFull and queue.KeyReused. The same idempotency key with the
+    same request returns the generation that it made the first time.
+    """
+    digest = request.digest()
+    earlier = queue.job_for_key(user, idempotency_key, digest)
+    if earlier:
+        return earlier.generation
+    errors = check_numbers(request)
+    model, loras = _resolve_models(user, request, errors)
+    if errors:
+        raise InvalidRequest(errors)
+    assert model
+    seed = secrets.randbelow(2**32) if request.seed is None else request.seed
+    with transaction.atomic():
+        team = user.home_team()
+        job = queue.enqueue(
+            owner=user, team=team, kind="generate", idempotency_key=idempotency_key, request_digest=digest
+        )
+        generation = Generation.objects.create(
+            owner=user,
+            team=team,
+            job=job,
+            base_model=model.base,
+            model_name=model.name,
+            prompt=request.prompt.strip(),
+            negative_prompt=request.negative_prompt.strip(),
+            num_images=request.num_images,
+            num_inference_steps=request.num_inference_steps,
+            guidance_scale=request.guidance_scale,
+            seed=seed,
+            width=request.width or model.base.resolution,
+            height=request.height or model.base.resolution,
+            scheduler=request.scheduler,
+        )
+        GenerationLora.objects.bulk_create(
+            GenerationLora(generation=generation, checkpoint=checkpoint, weight=weight, position=position)
+            for position, (checkpoint, weight) in enumerate(loras)
+        )
+    return generation
+
+
+def check_numbers(request: GenerationRequest) -> dict[str, str]:
+    """Everything that can be said without the database; field → what is allowed."""
+    errors: dict[str, str] = {}
+    _check_text(errors, "prompt", request.prompt, required=True)
+    _check_text(errors, "negative_prompt", request.negative_prompt, required=False)
+    _check_range(errors, "num_images", request.num_images, 1, 10)
+    _check_range(errors, "num_inference_steps", request.num_inference_steps, 1, 150)
+    _check_range(errors, "guidance_scale", request.guidance_scale, 0, 30)
+    if request.seed is not None:
+        # The last image's seed is seed + num_images - 1 and must still be a 64-bit number.
+        _check_range(errors, "seed", request.seed, 0, MAX_SEED - 9)
+    for name in ("width", "height"):
+        side = getattr(request, name)
+        if side is not None and not (MIN_SIDE <= side <= MAX_SIDE and side % 8 == 0):
+            errors[name] = f"must be a multiple of 8 between {MIN_SIDE} and {MAX_SIDE}, or left out."
+    if request.scheduler not in SCHEDULERS:
+        errors["scheduler"] = f"must be one of {', '.join(SCHEDULERS)}."
+    if len(request.loras) > MAX_LORAS:
+        errors["loras"] = f"takes at most {MAX_LORAS} LoRAs."
+    for lora in request.loras:
+        _check_range(errors, "loras", lora.weight, -2, 2)
+    return errors
+
+
+def _check_text(errors: dict[str, str], name: str, text: str, *, required: bool) -> None:
+    if required and not text.strip():
+        errors[name] = "must not be empty; describe the shoe you want."
+    elif len(text) > MAX_PROMPT:
+        errors[name] = f"has {len(text):,} characters; at most {MAX_PROMPT:,} are allowed."
+    elif "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
+        errors[name] = "contains characters that are not text (NUL or half a surrogate pair)."
+
+
+def _check_range(errors: dict[str, str], name: str, value: float, low: int, high: int) -> None:
+    if not math.isfinite(value) or not low <= value <= high:
+        errors[name] = f"must be between {low} and {high}."
+
+
+def _resolve_models(
+    user: User, request: GenerationRequest, errors: dict[str, str]
+) -> tuple[NamedModel | None, list[tuple[Checkpoint, float]]]:
+    """The named model's own checkpoint goes first with weight 1, then the LoRAs of the request."""
+    try:
+        model = find_model(user, request.model_name)
+    except UnknownModel as error:
+        errors["model_name"] = str(error)
+        return None, []
+    loras = [(model.checkpoint, 1.0)] if model.checkpoint else []
+    for choice in request.loras:
+        try:
+            checkpoint = find_checkpoint(user, choice.name)
+        except UnknownModel as error:
+            errors["loras"] = str(error)
+            continue
+        if checkpoint.family != model.base.family:
+            errors["loras"] = (
+                f"{checkpoint.name} was trained for {checkpoint.family} models, {model.base.name} is {model.base.family}."
+            )
+        loras.append((checkpoint, choice.weight))
+    return model, loras
+
+
+# --- keeping what came out --------------------------------------------------------------------------------------
+THUMBNAIL_SIDE = 384
+
+
+def keep_image(*, generation: Generation, seq: int, seed: int, picture: Image.Image, seconds: float) -> GeneratedImage:
+    """Publishes one finished picture with its recipe inside, and its thumbnail; a second call for a seq changes nothing.
+
+    Call it inside `claim.committing()`.
+    """
+    picture = picture.convert("RGB")
+    original = files.publish(png_with_recipe(picture, recipe_of(generation, seed)), "image/png")
+    thumbnail = files.publish(_thumbnail(picture), "image/webp")
+    image, _ = GeneratedImage.objects.get_or_create(
+        generation=generation,
+        seq=seq,
+        defaults={
+            "owner": generation.owner,
+            "team": generation.team,
+            "seed": seed,
+            "blob": original,
+            "thumbnail": thumbnail,
+            "width": picture.width,
+            "height": picture.height,
+            "colour": "#{:02x}{:02x}{:02x}".format(*picture.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))),
+            "seconds": seconds,
+        },
+    )
+    return image
+
+
+def _thumbnail(picture: Image.Image) -> bytes:
+    small = picture.copy()
+    small.thumbnail((THUMBNAIL_SIDE, THUMBNAIL_SIDE), Image.Resampling.LANCZOS)
+    out = BytesIO()
+    small.save(out, "WEBP", quality=88, method=4)
+    return out.getvalue()

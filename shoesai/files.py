@@ -1,0 +1,57 @@
+"""Stored bytes: content-addressed, written file-before-row, deleted row-before-file.
+
+The order is temp → fsync → rename → directory fsync → row, so a crash leaves at worst an unreferenced file, never a
+row without its bytes and never half a file under a good name.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import tempfile
+from pathlib import Path
+
+from django.conf import settings
+
+from shoesai.models import Blob
+
+
+def publish(data: bytes, mime: str) -> Blob:
+    """Stores bytes under their SHA-256 and returns the row; the same bytes twice are one blob."""
+    digest = hashlib.sha256(data).hexdigest()
+    path = path_of(digest)
+    if not (path.exists() and path.stat().st_size == len(data)):
+        _write(path, data)
+    blob, _ = Blob.objects.get_or_create(sha256=digest, defaults={"size": len(data), "mime": mime})
+    return blob
+
+
+def publish_file(source: Path, mime: str) -> Blob:
+    return publish(source.read_bytes(), mime)
+
+
+def read(blob: Blob) -> bytes:
+    return path_of(blob.sha256).read_bytes()
+
+
+def path_of(sha256: str) -> Path:
+    return Path(settings.BLOB_DIR) / sha256[:2] / sha256
+
+
+def _write(path: Path, data: bytes) -> None:
+    path.parent.mkdir(parents=True, exist_ok=True)
+    handle, temporary = tempfile.mkstemp(dir=path.parent, prefix=".tmp-")
+    try:
+        with os.fdopen(handle, "wb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    folder = os.open(path.parent, os.O_RDONLY)
+    try:
+        os.fsync(folder)
+    finally:
+        os.close(folder)

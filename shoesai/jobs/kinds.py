@@ -1,0 +1,45 @@
+"""What kinds of work there are: one row each. Handlers and hooks are dotted names, so nothing here imports upwards."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from django.utils.module_loading import import_string
+
+if TYPE_CHECKING:
+    from shoesai.jobs.queue import Claim
+    from shoesai.models import Job
+
+
+@dataclass(frozen=True)
+class Kind:
+    """`handler(claim) -> result dict`; `on_change(job)` is called inside the transaction of every state change.
+
+    A `yields` kind steps aside at a safe point when better-priority work waits in its lane, and goes on later.
+    """
+
+    lane: str
+    handler: str
+    priority: int
+    on_change: str = ""
+    yields: bool = False
+
+
+KINDS: dict[str, Kind] = {
+    "generate": Kind("gpu", "generation.tasks.generate_images", priority=0),
+    "train": Kind("gpu", "training.tasks.train_lora", priority=10, on_change="training.services.follow_job", yields=True),
+    "scan_models": Kind("cpu", "training.tasks.scan_models", priority=10),
+    "canary.gpu": Kind("gpu", "shoesai.jobs.tasks.sing", priority=-10),
+    "canary.cpu": Kind("cpu", "shoesai.jobs.tasks.sing", priority=-10),
+}
+
+
+def run_handler(claim: Claim) -> dict[str, Any]:
+    return import_string(KINDS[claim.job.kind].handler)(claim) or {}
+
+
+def notify_change(job: Job) -> None:
+    hook = KINDS[job.kind].on_change
+    if hook:
+        import_string(hook)(job)

@@ -1,0 +1,137 @@
+"""Runs one claimed job and drives the engine child for it."""
+
+from __future__ import annotations
+
+import base64
+import logging
+import time
+from collections.abc import Callable
+from typing import Any
+
+from django.conf import settings
+
+from shoesai.engine.specs import Spec, SpecError
+from shoesai.jobs import lifeline
+from shoesai.jobs.engine_child import END, EngineChild, Event, child_of
+from shoesai.jobs.kinds import KINDS, run_handler
+from shoesai.jobs.queue import Cancelled, Claim, Drained, Fenced, JobFailed, Lost, more_urgent_waits
+from shoesai.models import Job
+
+logger = logging.getLogger(__name__)
+
+BEAT_SECONDS = 0.5
+CANCEL_GRACE_SECONDS = 5.0
+Handlers = dict[str, Callable[[Event], None]]
+
+
+def run(claim: Claim) -> None:
+    """Every way a job can go ends here in exactly one transition."""
+    try:
+        result = run_handler(claim)
+    except Cancelled:
+        claim.finish(Job.State.CANCELLED)
+    except Drained:
+        claim.requeue()
+    except Lost as lost:
+        claim.lose(str(lost))
+    except Fenced:
+        logger.warning("job %s belongs to another worker now", claim.job.pk)
+    except JobFailed as failure:
+        claim.finish(Job.State.FAILED, code=failure.code, text=failure.text)
+    except SpecError as error:
+        claim.finish(Job.State.FAILED, code="bad_spec", text=str(error))
+    except Exception as error:  # the one place where an unforeseen fault becomes words for the user
+        logger.exception("job %s failed", claim.job.pk)
+        claim.finish(Job.State.FAILED, code="internal", text=f"{type(error).__name__}: {error}")
+    else:
+        claim.finish(Job.State.SUCCEEDED, result=result)
+
+
+def drive_engine(claim: Claim, spec: Spec, inputs: Spec, handlers: Handlers) -> Event:
+    """Sends spec and inputs to the lane's child and follows it to the end; returns its `done` event.
+
+    Raises Cancelled, Drained, Lost, Fenced or JobFailed.
+    """
+    child = child_of(claim.job.lane)
+    child.start()
+    child.forget_events()
+    child.send(
+        {
+            "op": "run",
+            "job": str(claim.job.pk),
+            "kind": claim.job.kind,
+            "spec": spec.to_dict(),
+            "inputs": inputs.to_dict(),
+        }
+    )
+    try:
+        return _follow(claim, child, handlers)
+    except (Fenced, Lost):
+        child.kill()
+        raise
+
+
+def _follow(claim: Claim, child: EngineChild, handlers: Handlers) -> Event:
+    stop = _Stop(claim, child)
+    progress: dict[str, Any] = {}
+    last_beat = 0.0
+    while True:
+        event = child.next_event(timeout=0.1)
+        if event is END:
+            raise Lost(f"the engine ended with exit code {child.exit_code}")
+        if event and event.get("job") == str(claim.job.pk):
+            name = event["event"]
+            if name == "done":
+                return event
+            if name == "stopped":
+                raise stop.exception()
+            if name == "error":
+                raise JobFailed(event["code"], event["message"])
+            progress.update(_progress_of(event))
+            if name in handlers:
+                handlers[name](event)
+        now = time.monotonic()
+        if now - last_beat >= BEAT_SECONDS:
+            reply = claim.beat(**progress)
+            progress, last_beat = {}, now
+            stop.consider(cancel=reply.cancel)
+
+
+def _progress_of(event: Event) -> dict[str, Any]:
+    if event["event"] == "step":
+        return {
+            "progress_step": event["step"],
+            "progress_total": event["total"],
+            "progress_message": event.get("message", "")[:200],
+        }
+    if event["event"] == "preview":
+        return {"preview": base64.b64decode(event["webp"])}
+    return {}
+
+
+class _Stop:
+    """Asks the child once to stop, and kills it when it does not in time."""
+
+    def __init__(self, claim: Claim, child: EngineChild) -> None:
+        self._claim, self._child = claim, child
+        self._reason = ""
+        self._deadline = 0.0
+
+    def consider(self, *, cancel: bool) -> None:
+        if cancel and self._reason != "cancel":
+            self._ask("cancel", CANCEL_GRACE_SECONDS)
+        elif not self._reason and (lifeline.draining() or self._must_yield()):
+            self._ask("yield", settings.DRAIN_SECONDS - CANCEL_GRACE_SECONDS)
+        if self._reason and time.monotonic() > self._deadline:
+            self._child.kill()
+            raise self.exception()
+
+    def _must_yield(self) -> bool:
+        return KINDS[self._claim.job.kind].yields and more_urgent_waits(self._claim.job)
+
+    def _ask(self, reason: str, grace: float) -> None:
+        self._reason, self._deadline = reason, time.monotonic() + grace
+        self._child.send({"op": "stop", "reason": reason})
+
+    def exception(self) -> Exception:
+        return Cancelled() if self._reason == "cancel" else Drained()

@@ -1,0 +1,42 @@
+"""What django-q2 calls. A doorbell carries no work: the worker claims from the table until nothing is left."""
+
+from __future__ import annotations
+
+import fcntl
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+
+from shoesai.jobs import lifeline, queue, runner
+from shoesai.jobs.engine_child import child_of
+from shoesai.jobs.queue import Claim
+
+
+def run_next(lane: str) -> None:
+    with _only_runner(lane) as alone:
+        while alone and not lifeline.draining():
+            claim = queue.claim(lane)
+            if claim is None:
+                return
+            runner.run(claim)
+
+
+@contextmanager
+def _only_runner(lane: str) -> Iterator[bool]:
+    """One runner per lane and data folder: after a crash the old cluster may still be finishing its job."""
+    with (settings.RUN_DIR / f"{lane}.lock").open("w") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        yield True
+
+
+def sing(claim: Claim) -> dict[str, Any]:
+    """The canary: that it finished says that doorbell, cluster, claim and table work. Tells of the warm engine."""
+    claim.beat()
+    child = child_of(claim.job.lane)
+    return {"engine": child.description if child.alive else {}}

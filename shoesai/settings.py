@@ -1,0 +1,244 @@
+"""One settings file, driven by the environment; production-safe when SHOESAI_DEBUG is off.
+
+SHOESAI_DATA_DIR moves all state (default `var/`), DATABASE_URL chooses PostgreSQL, SHOESAI_SECRET_KEY must be given
+in production (otherwise a random one is made once and kept in the data folder).
+"""
+
+from __future__ import annotations
+
+import secrets
+from datetime import timedelta
+from pathlib import Path
+from typing import Any
+
+from django.utils.translation import gettext_lazy as _
+from environs import Env
+
+env = Env()
+
+BASE_DIR = Path(__file__).resolve().parent.parent
+DATA_DIR = Path(env.str("SHOESAI_DATA_DIR", str(BASE_DIR / "var"))).expanduser().resolve()
+BLOB_DIR = DATA_DIR / "blobs"
+WORK_DIR = DATA_DIR / "work"
+RUN_DIR = DATA_DIR / "run"
+LOG_DIR = DATA_DIR / "logs"
+# A folder in the seed's output layout: <run>/checkpoints/checkpoint-N/*.safetensors
+MODELS_DIR = Path(env.str("MODELS_DIR", str(DATA_DIR / "models"))).expanduser().resolve()
+for _folder in (BLOB_DIR, WORK_DIR, RUN_DIR, LOG_DIR):
+    _folder.mkdir(parents=True, exist_ok=True)
+
+DEBUG = env.bool("SHOESAI_DEBUG", False)
+ALLOWED_HOSTS = env.list("SHOESAI_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
+CSRF_TRUSTED_ORIGINS = env.list("SHOESAI_TRUSTED_ORIGINS", [])
+
+
+def _kept_secret_key() -> str:
+    """Without SHOESAI_SECRET_KEY: one random key per data folder, so that sessions and queues survive a restart."""
+    path = DATA_DIR / "secret_key"
+    try:
+        with path.open("x") as file:
+            path.chmod(0o600)
+            file.write(secrets.token_urlsafe(50))
+    except FileExistsError:
+        pass
+    return path.read_text()
+
+
+SECRET_KEY = env.str("SHOESAI_SECRET_KEY", "") or _kept_secret_key()
+
+INSTALLED_APPS = [
+    "django.contrib.admin",
+    "django.contrib.auth",
+    "django.contrib.contenttypes",
+    "django.contrib.sessions",
+    "django.contrib.messages",
+    "whitenoise.runserver_nostatic",
+    "django.contrib.staticfiles",
+    "rest_framework",
+    "knox",
+    "drf_spectacular",
+    "drf_spectacular_sidecar",
+    "django_filters",
+    "django_htmx",
+    "django_q",
+    "shoesai",
+    "training",
+    "generation",
+    "gallery",
+    "evaluation",
+]
+
+MIDDLEWARE = [
+    "shoesai.middleware.RequestIdMiddleware",
+    "django.middleware.security.SecurityMiddleware",
+    "whitenoise.middleware.WhiteNoiseMiddleware",
+    "csp.middleware.CSPMiddleware",
+    "django.contrib.sessions.middleware.SessionMiddleware",
+    "django.middleware.locale.LocaleMiddleware",
+    "django.middleware.common.CommonMiddleware",
+    "django.middleware.csrf.CsrfViewMiddleware",
+    "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "django.contrib.messages.middleware.MessageMiddleware",
+    "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "django_htmx.middleware.HtmxMiddleware",
+]
+
+ROOT_URLCONF = "shoesai.urls"
+WSGI_APPLICATION = "shoesai.wsgi.application"
+TEMPLATES = [
+    {
+        "BACKEND": "django.template.backends.django.DjangoTemplates",
+        "DIRS": [BASE_DIR / "templates"],
+        "APP_DIRS": True,
+        "OPTIONS": {
+            "context_processors": [
+                "django.template.context_processors.request",
+                "django.contrib.auth.context_processors.auth",
+                "django.contrib.messages.context_processors.messages",
+            ]
+        },
+    }
+]
+
+# --- database ---------------------------------------------------------------------------------------------------
+# WAL + IMMEDIATE + a long timeout: with Django's defaults two writers already meet "database is locked".
+SQLITE_OPTIONS = {
+    "transaction_mode": "IMMEDIATE",
+    "timeout": 20,
+    "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;",
+}
+DATABASES: dict[str, Any] = {
+    "default": env.dj_db_url("DATABASE_URL", f"sqlite:///{DATA_DIR / 'shoesai.sqlite3'}", conn_max_age=60)
+}
+if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
+    DATABASES["default"]["OPTIONS"] = SQLITE_OPTIONS
+DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
+
+# File-based, because web and workers are separate processes and nothing here may depend on Redis.
+CACHES = {
+    "default": {
+        "BACKEND": "django.core.cache.backends.filebased.FileBasedCache",
+        "LOCATION": str(DATA_DIR / "cache"),
+    }
+}
+
+# --- jobs -------------------------------------------------------------------------------------------------------
+# django-q2 is the doorbell, shoesai.Job is the truth. One cluster per lane, one worker each. `retry` is far above
+# the longest job, because the broker hands a task out again when it has passed.
+JOB_LANES = ("gpu", "cpu")
+_CLUSTER = {
+    "workers": 1,
+    "queue_limit": 1,
+    "bulk": 1,
+    "recycle": 1_000_000,
+    "timeout": 2**30,  # never: our own heartbeats decide
+    "retry": 2**31 - 1,
+    "max_attempts": 1,
+    "ack_failures": True,
+    "save_limit": 50,
+    "poll": 0.05,
+    "guard_cycle": 0.5,
+    "catch_up": False,
+    "daemonize_workers": False,
+}
+Q_CLUSTER = {
+    "name": "gpu",
+    "orm": "default",
+    "label": "django-q2",
+    "log_level": "WARNING",
+    "scheduler": False,
+    **_CLUSTER,
+    "ALT_CLUSTERS": {lane: _CLUSTER for lane in JOB_LANES},
+}
+JOB_LOST_AFTER_SECONDS = env.float("SHOESAI_JOB_LOST_AFTER", 60)
+JOB_MAX_LOST_ATTEMPTS = 3
+JOB_MAX_QUEUED_PER_USER = env.int("SHOESAI_MAX_QUEUED_PER_USER", 100)
+CANARY_EVERY_SECONDS = 60
+CANARY_STALE_SECONDS = 180
+DRAIN_SECONDS = 30
+SHOESAI_DEVICE = env.str("SHOESAI_DEVICE", "auto")
+
+# --- people and security ----------------------------------------------------------------------------------------
+AUTH_USER_MODEL = "shoesai.User"
+AUTH_PASSWORD_VALIDATORS = [
+    {"NAME": "django.contrib.auth.password_validation.MinimumLengthValidator", "OPTIONS": {"min_length": 10}},
+    {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
+]
+LOGIN_URL = "login"
+LOGIN_REDIRECT_URL = "generate"
+LOGOUT_REDIRECT_URL = "login"
+SESSION_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_HTTPONLY = True
+SECURE_CONTENT_TYPE_NOSNIFF = True
+SECURE_REFERRER_POLICY = "same-origin"
+X_FRAME_OPTIONS = "DENY"
+# On when the site stands behind HTTPS; `manage.py serve` on a laptop is plain HTTP.
+HTTPS_ONLY = env.bool("SHOESAI_HTTPS", False)
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS_ONLY
+SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS_ONLY
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS_ONLY else None
+
+CONTENT_SECURITY_POLICY = {
+    "DIRECTIVES": {
+        "default-src": ["'self'"],
+        "img-src": ["'self'", "data:", "blob:"],
+        "style-src": ["'self'"],
+        "script-src": ["'self'"],
+        "object-src": ["'none'"],
+        "base-uri": ["'none'"],
+        "form-action": ["'self'"],
+        "frame-ancestors": ["'none'"],
+    }
+}
+
+# --- API --------------------------------------------------------------------------------------------------------
+REST_FRAMEWORK = {
+    "DEFAULT_AUTHENTICATION_CLASSES": [
+        "shoesai.auth.ApiTokenAuthentication",
+        "rest_framework.authentication.SessionAuthentication",
+    ],
+    "DEFAULT_PERMISSION_CLASSES": ["rest_framework.permissions.IsAuthenticated"],
+    "DEFAULT_RENDERER_CLASSES": ["rest_framework.renderers.JSONRenderer"],
+    "DEFAULT_PARSER_CLASSES": ["rest_framework.parsers.JSONParser"],
+    "DEFAULT_SCHEMA_CLASS": "drf_spectacular.openapi.AutoSchema",
+    "EXCEPTION_HANDLER": "shoesai.problems.problem_handler",
+}
+KNOX_TOKEN_MODEL = "shoesai.ApiToken"
+REST_KNOX = {
+    "TOKEN_PREFIX": "shoe_",
+    "TOKEN_TTL": timedelta(days=90),
+    "AUTH_HEADER_PREFIX": "Token",
+    "TOKEN_MODEL": "shoesai.ApiToken",
+}
+SPECTACULAR_SETTINGS = {
+    "TITLE": "Shoes AI Generator API",
+    "DESCRIPTION": "Generate catalogue-ready shoe pictures, list models, follow jobs.",
+    "VERSION": "1.0.0",
+    "SERVE_INCLUDE_SCHEMA": False,
+    "SWAGGER_UI_DIST": "SIDECAR",
+    "SWAGGER_UI_FAVICON_HREF": "SIDECAR",
+    "REDOC_DIST": "SIDECAR",
+    "COMPONENT_SPLIT_REQUEST": True,
+    "ENFORCE_NON_BLANK_FIELDS": True,
+}
+
+# --- language, time, static -------------------------------------------------------------------------------------
+LANGUAGE_CODE = "en"
+LANGUAGES = [("en", _("English")), ("pt-br", _("Brazilian Portuguese"))]
+LOCALE_PATHS = [BASE_DIR / "locale"]
+TIME_ZONE = env.str("SHOESAI_TIME_ZONE", "UTC")
+USE_TZ = True
+STATIC_URL = "static/"
+STATICFILES_DIRS = [BASE_DIR / "static"]
+STATIC_ROOT = DATA_DIR / "static"
+WHITENOISE_USE_FINDERS = True  # a laptop needs no collectstatic
+DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+
+LOGGING = {
+    "version": 1,
+    "disable_existing_loggers": False,
+    "formatters": {"plain": {"format": "{asctime} {levelname} {name}: {message}", "style": "{"}},
+    "handlers": {"stderr": {"class": "logging.StreamHandler", "formatter": "plain"}},
+    "root": {"handlers": ["stderr"], "level": env.str("SHOESAI_LOG_LEVEL", "WARNING")},
+}

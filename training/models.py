@@ -1,0 +1,199 @@
+"""Photos to learn from, models to start from, runs, and the checkpoints that come out."""
+
+from __future__ import annotations
+
+import uuid
+from pathlib import Path
+
+from django.conf import settings
+from django.db import models
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from shoesai.models import Blob, Job, Owned, User
+
+STARTER_WEIGHTS = Path(settings.BASE_DIR) / "shoesai" / "starter" / "weights" / "sd"
+
+
+class Family(models.TextChoices):
+    """LoRAs fit base models of their own family only."""
+
+    STARTER = "starter", _("Starter")
+    SD15 = "sd15", _("Stable Diffusion 1.5")
+    SDXL = "sdxl", _("Stable Diffusion XL")
+
+
+class Dataset(Owned):
+    name = models.CharField(max_length=120)
+    description = models.TextField(blank=True)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["owner", "name"], name="dataset_name_per_owner")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    def latest(self) -> DatasetVersion | None:
+        return self.versions.order_by("-number").first()
+
+
+class DatasetVersion(models.Model):
+    """Immutable. The hash covers image bytes and captions in order, so a run can prove what it learned from."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="versions")
+    number = models.PositiveIntegerField()
+    content_hash = models.CharField(max_length=64)
+    photo_count = models.PositiveIntegerField(default=0)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["dataset", "number"], name="dataset_version_number")]
+
+    def __str__(self) -> str:
+        return f"{self.dataset.name} v{self.number}"
+
+
+class Photo(models.Model):
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    version = models.ForeignKey(DatasetVersion, on_delete=models.CASCADE, related_name="photos")
+    position = models.PositiveIntegerField()
+    file_name = models.CharField(max_length=255)
+    caption = models.TextField()
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
+    width = models.PositiveIntegerField()
+    height = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ["position"]
+        constraints = [models.UniqueConstraint(fields=["version", "position"], name="photo_position")]
+
+    def __str__(self) -> str:
+        return self.file_name
+
+
+class BaseModel(models.Model):
+    """A Stable Diffusion model to start from. Only staff add them; they are never loaded with remote code."""
+
+    class Format(models.TextChoices):
+        BUILTIN = "builtin", _("Part of this repository")
+        DIFFUSERS = "diffusers", _("Diffusers folder")
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    name = models.SlugField(max_length=120, unique=True)
+    title = models.CharField(max_length=120)
+    family = models.CharField(max_length=16, choices=Family.choices)
+    format = models.CharField(max_length=16, choices=Format.choices, default=Format.DIFFUSERS)
+    location = models.CharField(max_length=500, blank=True, help_text=_("A folder, relative to MODELS_DIR or absolute."))
+    sha256 = models.CharField(max_length=64, blank=True)
+    resolution = models.PositiveIntegerField(default=512)
+    license_note = models.TextField(blank=True)
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["name"]
+
+    def __str__(self) -> str:
+        return self.title
+
+    @property
+    def path(self) -> Path:
+        """Where the worker finds the folder. Never shown outside the machine."""
+        if self.format == self.Format.BUILTIN:
+            return STARTER_WEIGHTS
+        return Path(settings.MODELS_DIR) / self.location
+
+
+class TrainingRun(Owned):
+    """A training with a life of its own; it has one Job for each stretch between pauses."""
+
+    class State(models.TextChoices):
+        QUEUED = "queued", _("Queued")
+        RUNNING = "running", _("Running")
+        PAUSED = "paused", _("Paused")
+        SUCCEEDED = "succeeded", _("Succeeded")
+        FAILED = "failed", _("Failed")
+        CANCELLED = "cancelled", _("Cancelled")
+        IMPORTED = "imported", _("Imported")
+
+    name = models.CharField(max_length=120, unique=True, help_text=_("First half of the model name, as in run/checkpoint-500."))
+    base_model = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="runs")
+    family = models.CharField(max_length=16, choices=Family.choices)
+    dataset_version = models.ForeignKey(
+        DatasetVersion, on_delete=models.PROTECT, null=True, blank=True, related_name="runs"
+    )
+    spec = models.JSONField(default=dict, help_text=_("The TrainSpec, as it was when the run was queued."))
+    state = models.CharField(max_length=16, choices=State.choices, default=State.QUEUED)
+    jobs: models.ManyToManyField = models.ManyToManyField(Job, related_name="training_runs", blank=True)
+    # The newest resumable state: weights, optimizer and step in one safetensors file.
+    resume_blob = models.ForeignKey(Blob, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    resume_step = models.PositiveIntegerField(default=0)
+    finished_at = models.DateTimeField(null=True, blank=True)
+    train_seconds = models.FloatField(default=0)
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class TrainingMetric(models.Model):
+    run = models.ForeignKey(TrainingRun, on_delete=models.CASCADE, related_name="metrics")
+    step = models.PositiveIntegerField()
+    loss = models.FloatField()
+    learning_rate = models.FloatField()
+    grad_norm = models.FloatField()
+
+    class Meta:
+        ordering = ["step"]
+        constraints = [models.UniqueConstraint(fields=["run", "step"], name="one_metric_per_step")]
+
+
+class ValidationImage(models.Model):
+    """The same prompt with the same seed at one step of a run."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    run = models.ForeignKey(TrainingRun, on_delete=models.CASCADE, related_name="validation_images")
+    step = models.PositiveIntegerField()
+    seq = models.PositiveIntegerField()
+    prompt = models.TextField()
+    seed = models.DecimalField(max_digits=20, decimal_places=0)
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        ordering = ["step", "seq"]
+        constraints = [models.UniqueConstraint(fields=["run", "step", "seq"], name="one_validation_image")]
+
+
+class CheckpointQuerySet(models.QuerySet):
+    def visible_to(self, user: User) -> CheckpointQuerySet:
+        return self.filter(run__in=TrainingRun.objects.visible_to(user))
+
+
+class Checkpoint(models.Model):
+    """A LoRA that can be used: one safetensors file in diffusers format, alpha kept in its metadata."""
+
+    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    run = models.ForeignKey(TrainingRun, on_delete=models.CASCADE, related_name="checkpoints")
+    step = models.PositiveIntegerField()
+    family = models.CharField(max_length=16, choices=Family.choices)
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
+    rank = models.PositiveIntegerField()
+    lora_alpha = models.FloatField()
+    created_at = models.DateTimeField(default=timezone.now)
+
+    objects = CheckpointQuerySet.as_manager()
+
+    class Meta:
+        ordering = ["run", "step"]
+        constraints = [models.UniqueConstraint(fields=["run", "step"], name="one_checkpoint_per_step")]
+
+    def __str__(self) -> str:
+        return self.name
+
+    @property
+    def name(self) -> str:
+        return f"{self.run.name}/checkpoint-{self.step}"
+
+
