@@ -1,0 +1,37 @@
+# Two commands do everything on a fresh machine: `make demo` and `make test`.
+PYTHON ?= python3.11
+BIN := .venv/bin
+ARGS ?=
+export OMP_WAIT_POLICY := PASSIVE
+
+.PHONY: help install demo serve test test-slow lint clean
+
+help:  ## this list
+	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
+
+install: .venv/installed  ## make .venv and install the pinned requirements
+.venv/installed: requirements.txt
+	@command -v $(PYTHON) >/dev/null || { echo "$(PYTHON) is not here; try: make $(MAKECMDGOALS) PYTHON=python3"; exit 1; }
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check -r requirements.txt
+	@touch $@
+
+demo: install  ## draw a dataset, train a LoRA, compare, open the portal (ARGS=--no-serve stops after the table)
+	$(BIN)/python manage.py demo $(ARGS)
+
+serve: install  ## web and worker on http://127.0.0.1:8011
+	$(BIN)/python manage.py serve $(ARGS)
+
+lint: install  ## ruff and mypy
+	$(BIN)/ruff check .
+	$(BIN)/mypy shoesai training generation gallery evaluation
+
+test: lint  ## lint, then every quick test; again on PostgreSQL where one is reachable
+	$(BIN)/pytest -m "not slow" --timeout 300 $(ARGS)
+	$(BIN)/python -m shoesai.tests.on_postgresql $(ARGS)
+
+test-slow: install  ## full-size models, storms, long stories
+	$(BIN)/pytest -m slow --timeout 2400 $(ARGS)
+
+clean:  ## forget everything but the sources
+	rm -rf .venv var

@@ -1,0 +1,212 @@
+"""The worker's parent: one django-q2 cluster per lane, a sweeper for lost jobs, a canary for frozen clusters.
+
+A django-q2 cluster can freeze for ever while it says "idle" (a killed idle worker keeps the queue's lock), so the
+only proof of life is work that comes out at the other end. A cluster without it is replaced whole, never in part.
+"""
+
+from __future__ import annotations
+
+import logging
+import os
+import signal
+import socket
+import subprocess
+import sys
+import threading
+import time
+from dataclasses import dataclass, field
+from datetime import timedelta
+from uuid import UUID
+
+import psutil
+from django.conf import settings
+from django.db import DatabaseError, close_old_connections, transaction
+from django.utils import timezone
+
+from shoesai.accounts import local_user
+from shoesai.jobs import queue
+from shoesai.jobs.lifeline import FD_VARIABLE
+from shoesai.jobs.queue import Claim
+from shoesai.models import Job
+
+logger = logging.getLogger(__name__)
+
+SWEEP_SECONDS = 2.0
+UNCLAIMED_SECONDS = 3.0
+
+
+# --- one lane's cluster -----------------------------------------------------------------------------------------
+@dataclass
+class Cluster:
+    """A `qcluster` process group and the lifeline that tells it to drain (see `shoesai.jobs.lifeline`)."""
+
+    lane: str
+    process: subprocess.Popen[bytes]
+    lifeline: int
+
+    @classmethod
+    def start(cls, lane: str) -> Cluster:
+        reading, writing = os.pipe()
+        # Not `--name`: django-q2 reads its configuration before it looks at its options.
+        environment = {**os.environ, "Q_CLUSTER_NAME": lane, FD_VARIABLE: str(reading)}
+        if sys.platform == "darwin":
+            environment["OBJC_DISABLE_INITIALIZE_FORK_SAFETY"] = "YES"  # django-q2 forks there too
+        with (settings.LOG_DIR / f"cluster-{lane}.log").open("ab") as log:
+            process = subprocess.Popen(
+                [sys.executable, str(settings.BASE_DIR / "manage.py"), "qcluster"],
+                env=environment,
+                pass_fds=(reading,),
+                start_new_session=True,
+                stdin=subprocess.DEVNULL,
+                stdout=log,
+                stderr=log,
+            )
+        os.close(reading)
+        return cls(lane, process, writing)
+
+    def drain(self) -> None:
+        """Claims nothing more; what runs checkpoints, goes back into the queue, and the cluster ends."""
+        if self.lifeline >= 0:
+            os.close(self.lifeline)
+            self.lifeline = -1
+        if self.process.poll() is None:
+            self.process.terminate()
+
+    def kill(self) -> None:
+        self.drain()
+        try:
+            os.killpg(self.process.pid, signal.SIGKILL)
+        except ProcessLookupError:
+            pass
+        self.process.wait()
+
+    @property
+    def ended(self) -> bool:
+        return self.process.poll() is not None
+
+
+# --- sweeping: pure functions on the table ----------------------------------------------------------------------
+@dataclass
+class Watch:
+    """When each running job's heartbeat last moved, on this process's own monotonic clock: clocks may be wrong."""
+
+    seen: dict[UUID, tuple[int, int, float]] = field(default_factory=dict)
+
+    def silent_for(self, job: Job) -> float:
+        fence, beat, since = self.seen.get(job.pk, (-1, -1, 0.0))
+        if (fence, beat) != (job.fence, job.heartbeat_seq):
+            self.seen[job.pk] = (job.fence, job.heartbeat_seq, time.monotonic())
+            return 0.0
+        return time.monotonic() - since
+
+    def forget_all_but(self, running: list[Job]) -> None:
+        alive = {job.pk for job in running}
+        self.seen = {key: value for key, value in self.seen.items() if key in alive}
+
+
+def sweep(watch: Watch) -> None:
+    """Takes back what its worker has lost, and rings again for what nobody has taken."""
+    running = list(Job.objects.filter(state=Job.State.RUNNING))
+    watch.forget_all_but(running)
+    for job in running:
+        silence = watch.silent_for(job)
+        if worker_is_gone(job.lease_owner):
+            Claim(job, job.fence).lose("its worker process is gone")
+        elif silence > settings.JOB_LOST_AFTER_SECONDS:
+            Claim(job, job.fence).lose(f"no heartbeat for {silence:.0f} s")
+    for lane in settings.JOB_LANES:
+        if _is_unclaimed(lane):
+            queue.ring(lane)
+
+
+def worker_is_gone(lease_owner: str) -> bool:
+    """True only when the worker was on this host and its process does not exist any more."""
+    host, _, pid = lease_owner.rpartition(":")
+    return host == socket.gethostname() and pid.isdigit() and not psutil.pid_exists(int(pid))
+
+
+def _is_unclaimed(lane: str) -> bool:
+    jobs = Job.objects.filter(lane=lane)
+    if jobs.filter(state=Job.State.RUNNING).exists():
+        return False  # its worker looks for more by itself
+    oldest = jobs.filter(state=Job.State.QUEUED).order_by("created_at").first()
+    return oldest is not None and (timezone.now() - oldest.created_at).total_seconds() > UNCLAIMED_SECONDS
+
+
+def sweep_doorbells() -> None:
+    """Doorbells that a killed worker had in hand stay locked for ever in django-q2's table; they carry nothing."""
+    from django_q.models import OrmQ
+
+    OrmQ.objects.filter(lock__lt=timezone.now() - timedelta(hours=1)).delete()
+
+
+# --- the canary -------------------------------------------------------------------------------------------------
+@dataclass
+class Canary:
+    """One no-op job per lane at a time, sent every minute."""
+
+    lane: str
+    sent_at: float = 0.0
+    job_id: UUID | None = None
+
+    def tend(self) -> None:
+        job = Job.objects.filter(pk=self.job_id).first() if self.job_id else None
+        if job and job.is_live:
+            return
+        if job is None or time.monotonic() - self.sent_at > settings.CANARY_EVERY_SECONDS:
+            self._send()
+
+    def _send(self) -> None:
+        kind = f"canary.{self.lane}"
+        with transaction.atomic():
+            job = queue.enqueue(owner=local_user(), kind=kind)
+            kept = Job.objects.filter(kind=kind, state=Job.State.SUCCEEDED).order_by("-finished_at").first()
+            old = Job.objects.filter(kind=kind).exclude(state=Job.State.RUNNING).exclude(pk=job.pk)
+            old.exclude(pk=kept.pk if kept else None).delete()
+        self.job_id, self.sent_at = job.pk, time.monotonic()
+
+    def is_stale(self, watch: Watch) -> bool:
+        """The lane is alive when its canary comes back, or while a job in it keeps beating."""
+        if self.job_id is None or time.monotonic() - self.sent_at < settings.CANARY_STALE_SECONDS:
+            return False
+        running = Job.objects.filter(lane=self.lane, state=Job.State.RUNNING)
+        if any(watch.silent_for(job) < settings.JOB_LOST_AFTER_SECONDS for job in running):
+            return False
+        return Job.objects.filter(pk=self.job_id, state=Job.State.QUEUED).exists()
+
+
+# --- the whole --------------------------------------------------------------------------------------------------
+def supervise(stop: threading.Event) -> None:
+    """Runs both lanes until `stop` is set, then drains them; at most DRAIN_SECONDS later nothing of them is left."""
+    clusters = {lane: Cluster.start(lane) for lane in settings.JOB_LANES}
+    canaries = {lane: Canary(lane) for lane in settings.JOB_LANES}
+    watch = Watch()
+    queue.enqueue(owner=local_user(), kind="scan_models")
+    try:
+        while not stop.wait(SWEEP_SECONDS):
+            try:
+                close_old_connections()
+                sweep(watch)
+                sweep_doorbells()
+                for lane, canary in canaries.items():
+                    canary.tend()
+                    if clusters[lane].ended or canary.is_stale(watch):
+                        logger.error("the %s cluster does not work any more; starting another", lane)
+                        clusters[lane].kill()
+                        clusters[lane] = Cluster.start(lane)
+                        canary.job_id = None
+            except DatabaseError:
+                logger.exception("the database does not answer; trying again")
+    finally:
+        _end(list(clusters.values()))
+
+
+def _end(clusters: list[Cluster]) -> None:
+    for cluster in clusters:
+        cluster.drain()
+    deadline = time.monotonic() + settings.DRAIN_SECONDS
+    while time.monotonic() < deadline and not all(cluster.ended for cluster in clusters):
+        time.sleep(0.05)
+    for cluster in clusters:
+        cluster.kill()
+    sweep(Watch())  # what was killed after all goes back into the queue now, not after a minute

@@ -1,0 +1,81 @@
+"""Web and worker as children of one command: `serve` and `demo` start and stop them."""
+
+from __future__ import annotations
+
+import signal
+import socket
+import subprocess
+import sys
+import time
+
+from django.conf import settings
+from django.core.management.base import CommandError
+
+DEFAULT_PORT = 8011
+STOP_SECONDS = settings.DRAIN_SECONDS + 10
+
+
+def require_free_port(port: int) -> None:
+    """Raises CommandError, in one sentence, when another program listens there."""
+    with socket.socket() as probe:
+        probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        try:
+            probe.bind(("127.0.0.1", port))
+        except OSError as error:
+            raise CommandError(
+                f"Port {port} is taken by another program; stop it, or choose another with --port.", returncode=1
+            ) from error
+
+
+def start_worker() -> subprocess.Popen[bytes]:
+    """Its own session: a Ctrl-C at the terminal reaches only the parent, which then stops both in order."""
+    with (settings.LOG_DIR / "worker.log").open("ab") as log:
+        return subprocess.Popen(
+            [sys.executable, str(settings.BASE_DIR / "manage.py"), "worker"],
+            stdin=subprocess.DEVNULL,
+            stdout=log,
+            stderr=log,
+            start_new_session=True,
+        )
+
+
+def start_web(port: int, host: str = "127.0.0.1") -> subprocess.Popen[bytes]:
+    # Threads, because a request may wait for its pictures for a minute.
+    command = [sys.executable, "-m", "gunicorn", "shoesai.wsgi:application", "--bind", f"{host}:{port}"]
+    command += ["--workers", "2", "--threads", "16", "--timeout", "400", "--graceful-timeout", "5"]
+    command += ["--no-control-socket", "--log-level", "warning"]
+    return subprocess.Popen(
+        command, cwd=settings.BASE_DIR, stdin=subprocess.DEVNULL, start_new_session=True
+    )
+
+
+def stop_all(*processes: subprocess.Popen[bytes]) -> None:
+    """Asks each to stop and waits; kills what does not."""
+    for process in processes:
+        if process.poll() is None:
+            process.send_signal(signal.SIGTERM)
+    deadline = time.monotonic() + STOP_SECONDS
+    for process in processes:
+        try:
+            process.wait(max(0.1, deadline - time.monotonic()))
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+
+
+def serve_until_stopped(*processes: subprocess.Popen[bytes]) -> None:
+    """Returns on Ctrl-C or SIGTERM; raises CommandError when a child ends by itself."""
+
+    def stop(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, stop)
+    try:
+        while True:
+            for process in processes:
+                if process.poll() is not None:
+                    raise CommandError(f"A part ended by itself with exit code {process.returncode}; see var/logs.")
+            time.sleep(0.3)
+    except KeyboardInterrupt:
+        # A second Ctrl-C must not cut the drain short.
+        signal.signal(signal.SIGINT, signal.SIG_IGN)

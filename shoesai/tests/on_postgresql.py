@@ -1,0 +1,30 @@
+"""Repeats the database-sensitive tests on PostgreSQL when one is reachable: `python -m shoesai.tests.on_postgresql`.
+
+SHOESAI_TEST_POSTGRESQL names another server; SHOESAI_REQUIRE_POSTGRESQL=1 makes a missing one an error.
+"""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+
+import psycopg
+
+DEFAULT_URL = "postgres://postgres@127.0.0.1:5432/postgres"
+SENSITIVE = ["shoesai/tests/test_queue.py", "training/tests", "generation/tests", "gallery/tests", "shoesai/tests/test_api_health.py"]
+
+
+def main() -> int:
+    url = os.environ.get("SHOESAI_TEST_POSTGRESQL", DEFAULT_URL)
+    try:
+        psycopg.connect(url, connect_timeout=3).close()
+    except psycopg.OperationalError as error:
+        print(f"PostgreSQL is not reachable, so its repetition of the tests is skipped: {str(error).splitlines()[0]}")
+        return 1 if os.environ.get("SHOESAI_REQUIRE_POSTGRESQL") else 0
+    command = [sys.executable, "-m", "pytest", "-m", "not slow and not browser and not cluster", "--timeout", "300", *SENSITIVE]
+    return subprocess.run([*command, *sys.argv[1:]], env={**os.environ, "DATABASE_URL": url}, check=False).returncode
+
+
+if __name__ == "__main__":
+    sys.exit(main())
