@@ -9,7 +9,6 @@ import secrets
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
 
-from django.db import transaction
 from PIL import Image
 
 from generation.metadata import png_with_recipe, recipe_of
@@ -69,40 +68,39 @@ def request_generation(*, user: User, request: GenerationRequest, idempotency_ke
     same request returns the generation that it made the first time.
     """
     digest = request.digest()
-    earlier = queue.job_for_key(user, idempotency_key, digest)
-    if earlier:
-        return earlier.generation
+    with queue.accepting(user):
+        earlier = queue.job_for_key(user, idempotency_key, digest)
+        return earlier.generation if earlier else _create(user, request, idempotency_key, digest)
+
+
+def _create(user: User, request: GenerationRequest, idempotency_key: str | None, digest: str) -> Generation:
     errors = check_numbers(request)
     model, loras = _resolve_models(user, request, errors)
-    if errors:
+    if errors or model is None:
         raise InvalidRequest(errors)
-    assert model
-    seed = secrets.randbelow(2**32) if request.seed is None else request.seed
-    with transaction.atomic():
-        team = user.home_team()
-        job = queue.enqueue(
+    team = user.home_team()
+    generation = Generation.objects.create(
+        owner=user,
+        team=team,
+        job=queue.enqueue(
             owner=user, team=team, kind="generate", idempotency_key=idempotency_key, request_digest=digest
-        )
-        generation = Generation.objects.create(
-            owner=user,
-            team=team,
-            job=job,
-            base_model=model.base,
-            model_name=model.name,
-            prompt=request.prompt.strip(),
-            negative_prompt=request.negative_prompt.strip(),
-            num_images=request.num_images,
-            num_inference_steps=request.num_inference_steps,
-            guidance_scale=request.guidance_scale,
-            seed=seed,
-            width=request.width or model.base.resolution,
-            height=request.height or model.base.resolution,
-            scheduler=request.scheduler,
-        )
-        GenerationLora.objects.bulk_create(
-            GenerationLora(generation=generation, checkpoint=checkpoint, weight=weight, position=position)
-            for position, (checkpoint, weight) in enumerate(loras)
-        )
+        ),
+        base_model=model.base,
+        model_name=model.name,
+        prompt=request.prompt.strip(),
+        negative_prompt=request.negative_prompt.strip(),
+        num_images=request.num_images,
+        num_inference_steps=request.num_inference_steps,
+        guidance_scale=request.guidance_scale,
+        seed=secrets.randbelow(2**32) if request.seed is None else request.seed,
+        width=request.width or model.base.resolution,
+        height=request.height or model.base.resolution,
+        scheduler=request.scheduler,
+    )
+    GenerationLora.objects.bulk_create(
+        GenerationLora(generation=generation, checkpoint=checkpoint, weight=weight, position=position)
+        for position, (checkpoint, weight) in enumerate(loras)
+    )
     return generation
 
 

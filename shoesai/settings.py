@@ -112,6 +112,8 @@ DATABASES: dict[str, Any] = {
 }
 if DATABASES["default"]["ENGINE"] == "django.db.backends.sqlite3":
     DATABASES["default"]["OPTIONS"] = SQLITE_OPTIONS
+    # A file and not memory, so that a test's real worker sees the same database.
+    DATABASES["default"]["TEST"] = {"NAME": str(DATA_DIR / "test.sqlite3")}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 # File-based, because web and workers are separate processes and nothing here may depend on Redis.
@@ -205,6 +207,8 @@ REST_FRAMEWORK = {
     "EXCEPTION_HANDLER": "shoesai.problems.problem_handler",
 }
 KNOX_TOKEN_MODEL = "shoesai.ApiToken"
+# knox's own migrations create its token table even when the model is swapped; nobody wants a table beside ours.
+MIGRATION_MODULES = {"knox": None}
 REST_KNOX = {
     "TOKEN_PREFIX": "shoe_",
     "TOKEN_TTL": timedelta(days=90),

@@ -2,15 +2,23 @@
 
 from __future__ import annotations
 
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable
 from io import BytesIO
 from typing import Any
 
-from django.test import TestCase
+from django.conf import settings
+from django.db import connection
+from django.test import TestCase, TransactionTestCase
 from PIL import Image
 
 from generation.models import GeneratedImage, Generation
 from generation.services import GenerationRequest, keep_image, request_generation
 from shoesai.models import Job, Membership, Team, User
+from shoesai.site import stop_all
 from training.models import BaseModel
 
 
@@ -25,9 +33,9 @@ class People:
     @classmethod
     def make_people(cls) -> None:
         cls.team = Team.objects.create(name="Studio")
-        cls.alice = User.objects.create_user("alice", password="a light table")
-        cls.bob = User.objects.create_user("bob", password="a light table")
-        cls.charlie = User.objects.create_user("charlie", password="a light table")
+        cls.alice, cls.bob, cls.charlie = (
+            User.objects.create_user(name, password="a light table") for name in ("alice", "bob", "charlie")
+        )
         for person in (cls.alice, cls.bob):
             Membership.objects.create(team=cls.team, user=person)
 
@@ -39,7 +47,70 @@ class BaseTestCase(People, TestCase):
 
 
 def starter() -> BaseModel:
-    return BaseModel.objects.get(name="starter")
+    """The base model that `migrate` makes; made again here because a TransactionTestCase empties the tables."""
+    return BaseModel.objects.get_or_create(
+        name="starter",
+        defaults={"title": "Starter", "family": "starter", "format": "builtin", "resolution": 128},
+    )[0]
+
+
+class WorkerTestCase(People, TransactionTestCase):
+    """A real `manage.py worker` (django-q2 clusters, engine child) on the test database, with a real tiny model."""
+
+    def setUp(self) -> None:
+        self.make_people()
+        self.base = tiny_base_model()
+        self.worker = self.start_worker()
+
+    def tearDown(self) -> None:
+        self.stop_worker()
+
+    def start_worker(self) -> subprocess.Popen[bytes]:
+        return subprocess.Popen(
+            [sys.executable, str(settings.BASE_DIR / "manage.py"), "worker"],
+            env={**os.environ, **self.environment()},
+            start_new_session=True,
+        )
+
+    def stop_worker(self) -> None:
+        stop_all(self.worker)
+
+    @staticmethod
+    def environment() -> dict[str, str]:
+        database = connection.settings_dict
+        if connection.vendor == "sqlite":
+            url = f"sqlite:///{database['NAME']}"
+        else:
+            url = f"postgres://{database['USER']}@{database['HOST']}:{database['PORT']}/{database['NAME']}"
+        return {"DATABASE_URL": url, "SHOESAI_DATA_DIR": str(settings.DATA_DIR), "SHOESAI_DEVICE": "cpu"}
+
+    def wait_for(self, condition: Callable[[], Any], seconds: float = 90) -> Any:
+        """Returns the condition's first true value; fails with the jobs' states when it stays false."""
+        deadline = time.monotonic() + seconds
+        while time.monotonic() < deadline:
+            value = condition()
+            if value:
+                return value
+            time.sleep(0.05)
+        jobs = [(job.kind, job.state, job.error_text, job.progress_step) for job in Job.objects.all()]
+        raise AssertionError(f"not within {seconds} s; jobs: {jobs}")
+
+    def wait_until_final(self, job: Job, seconds: float = 90) -> Job:
+        self.wait_for(lambda: Job.objects.filter(pk=job.pk, state__in=Job.FINAL).exists(), seconds)
+        job.refresh_from_db()
+        return job
+
+
+def tiny_base_model() -> BaseModel:
+    """Real Stable Diffusion classes at tiny size, made once per test session."""
+    folder = settings.MODELS_DIR / "tiny"
+    if not folder.exists():
+        code = f"from shoesai.engine.tests.tiny import build; build({str(folder)!r})"
+        subprocess.run([sys.executable, "-c", code], check=True, cwd=settings.BASE_DIR)
+    return BaseModel.objects.get_or_create(
+        name="tiny",
+        defaults={"title": "Tiny", "family": "starter", "location": "tiny", "resolution": 64},
+    )[0]
 
 
 def finished_generation(owner: User, *, pictures: int = 1, **request: Any) -> Generation:

@@ -61,6 +61,14 @@ class Reply:
 
 
 # --- putting work in --------------------------------------------------------------------------------------------
+@contextmanager
+def accepting(owner: User) -> Iterator[None]:
+    """A transaction in which no other request of this user is accepted: keys and quotas are checked inside it."""
+    with transaction.atomic():
+        User.objects.select_for_update().get(pk=owner.pk)
+        yield
+
+
 def enqueue(
     *,
     owner: User,
@@ -72,11 +80,11 @@ def enqueue(
 ) -> Job:
     """Creates the job and rings its lane, in the caller's transaction: both happen or neither.
 
-    Raises QueueFull, and IntegrityError when the owner has used `idempotency_key` before (see `job_for_key`).
+    Raises QueueFull, and IntegrityError when the owner has used `idempotency_key` before: look with `job_for_key`
+    inside `accepting` first.
     """
     row = KINDS[kind]
-    with transaction.atomic():
-        User.objects.select_for_update().get(pk=owner.pk)  # serialises the count with other requests of this user
+    with accepting(owner):
         live = Job.objects.filter(owner=owner, state__in=Job.LIVE).exclude(kind__startswith="canary").count()
         if live >= settings.JOB_MAX_QUEUED_PER_USER:
             raise QueueFull(f"{live} jobs are waiting or running already; at most {settings.JOB_MAX_QUEUED_PER_USER}.")
