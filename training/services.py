@@ -22,11 +22,15 @@ class TrainingProblem(Exception):
     """A training that cannot start: names what disagrees."""
 
 
+def is_run_name(name: str) -> bool:
+    return bool(_RUN_NAME.match(name))
+
+
 def start_training(
     *, user: User, name: str, dataset_version: DatasetVersion, base_model: BaseModel, spec: TrainSpec
 ) -> TrainingRun:
     """Creates the run and queues its first job, both or neither. Raises TrainingProblem and queue.QueueFull."""
-    if not _RUN_NAME.match(name):
+    if not is_run_name(name):
         raise TrainingProblem(f"name: {name!r} must be letters, digits, '.', '_' or '-', at most 120 of them.")
     if TrainingRun.objects.filter(name=name).exists():
         raise TrainingProblem(f"name: there is a run named {name!r} already; choose another.")
