@@ -26,14 +26,19 @@ def is_run_name(name: str) -> bool:
     return bool(_RUN_NAME.match(name))
 
 
-def start_training(
-    *, user: User, name: str, dataset_version: DatasetVersion, base_model: BaseModel, spec: TrainSpec
-) -> TrainingRun:
-    """Creates the run and queues its first job, both or neither. Raises TrainingProblem and queue.QueueFull."""
+def check_new_run(name: str) -> None:
+    """Raises TrainingProblem when no new run can have this name."""
     if not is_run_name(name):
         raise TrainingProblem(f"name: {name!r} must be letters, digits, '.', '_' or '-', at most 120 of them.")
     if TrainingRun.objects.filter(name=name).exists():
         raise TrainingProblem(f"name: there is a run named {name!r} already; choose another.")
+
+
+def start_training(
+    *, user: User, name: str, dataset_version: DatasetVersion, base_model: BaseModel, spec: TrainSpec
+) -> TrainingRun:
+    """Creates the run and queues its first job, both or neither. Raises TrainingProblem and queue.QueueFull."""
+    check_new_run(name)
     if not dataset_version.photo_count:
         raise TrainingProblem("dataset: this version has no photos to learn from.")
     with transaction.atomic():

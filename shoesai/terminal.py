@@ -1,0 +1,194 @@
+"""Talking to a person at a terminal: data goes to stdout, everything human to stderr.
+
+Shared by our commands and by the demo. Following a job reads the job table, so it works whichever machine
+runs the job.
+"""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from datetime import timedelta
+from typing import Any, Protocol
+
+from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.utils import timezone
+from rich.console import Console
+from rich.progress import (
+    BarColumn,
+    MofNCompleteColumn,
+    Progress,
+    TaskID,
+    TextColumn,
+    TimeElapsedColumn,
+    TimeRemainingColumn,
+)
+
+from shoesai.accounts import acting_user
+from shoesai.jobs import queue
+from shoesai.models import Job, User
+
+FAILED, USAGE, NOT_FOUND, INVALID_DATA, TRY_LATER, STOPPED = 1, 2, 3, 4, 75, 130
+EXIT_CODES = (
+    "Exit codes: 0 done, 1 failed, 2 usage, 3 not found, 4 invalid data, 75 the queue is full, 130 stopped."
+    " Data goes to stdout, everything else to stderr."
+)
+POLL_SECONDS = 0.3
+PLAIN_LINE_SECONDS = 10.0
+NOBODY_CLAIMS_SECONDS = 15.0
+
+
+class DataCommand(BaseCommand):
+    """A command with data on stdout: --user, --json, and the exit codes in its help."""
+
+    def create_parser(self, prog_name: str, subcommand: str, **kwargs: Any) -> CommandParser:
+        return super().create_parser(prog_name, subcommand, epilog=EXIT_CODES, **kwargs)
+
+    def add_arguments(self, parser: CommandParser) -> None:
+        parser.add_argument("--user", help="Act for this user; default: the only staff user, else `local`.")
+        parser.add_argument("--json", action="store_true", help="Print one JSON object on stdout.")
+
+    def user(self, options: dict[str, Any]) -> User:
+        return acting_user(options["user"])
+
+    def print_json(self, data: dict[str, Any]) -> None:
+        self.stdout.write(json.dumps(data, indent=2))
+
+
+def say(text: str = "") -> None:
+    """Words for the person, on stderr."""
+    console().print(text, markup=False, highlight=False, soft_wrap=True)
+
+
+def console() -> Console:
+    """Made anew each time, because tests and pipes change what stderr is. NO_COLOR is honoured by rich."""
+    return Console(stderr=True)
+
+
+# --- progress -----------------------------------------------------------------------------------------------
+class View(Protocol):
+    def show(self, done: int, total: int, message: str) -> None: ...
+
+
+@contextmanager
+def progress(what: str, *, quiet: bool = False) -> Iterator[View]:
+    """A bar on a terminal, a plain line every ten seconds in a log, nothing when quiet."""
+    out = console()
+    if quiet:
+        yield _Silence()
+    elif out.is_terminal:
+        with _bar(out) as bar:
+            yield _Bar(bar, bar.add_task(what, total=None, message=""))
+    else:
+        yield _Lines(what)
+
+
+def _bar(out: Console) -> Progress:
+    return Progress(
+        TextColumn("{task.description}", markup=False),
+        BarColumn(),
+        MofNCompleteColumn(),
+        TimeElapsedColumn(),
+        TimeRemainingColumn(),
+        TextColumn("{task.fields[message]}", markup=False),
+        console=out,
+    )
+
+
+class _Bar:
+    def __init__(self, bar: Progress, task: TaskID) -> None:
+        self._bar, self._task = bar, task
+
+    def show(self, done: int, total: int, message: str) -> None:
+        self._bar.update(self._task, completed=done, total=total or None, message=message)
+
+
+class _Lines:
+    def __init__(self, what: str) -> None:
+        self._what = what
+        self._said = ""
+        self._at = float("-inf")
+
+    def show(self, done: int, total: int, message: str) -> None:
+        now = time.monotonic()
+        ended = total > 0 and done >= total
+        if now - self._at < PLAIN_LINE_SECONDS and not (ended or not total):
+            return
+        line = f"{self._what}: {done}/{total} {message}" if total else f"{self._what}: {message}"
+        if line != self._said:
+            self._said, self._at = line, now
+            say(line.rstrip())
+
+
+class _Silence:
+    def show(self, done: int, total: int, message: str) -> None:
+        pass
+
+
+# --- following a job ----------------------------------------------------------------------------------------
+def follow(job: Job, what: str, *, quiet: bool = False) -> Job:
+    """Shows a job until it has ended, and returns it as it ended.
+
+    Ctrl-C asks the job to stop and goes on watching (a training keeps its state first); a second one raises
+    KeyboardInterrupt.
+    """
+    asked_to_stop = False
+    waiting = _Waiting()
+    with progress(what, quiet=quiet) as view:
+        while True:
+            try:
+                job = Job.objects.defer("preview", "spec").get(pk=job.pk)
+                view.show(job.progress_step, job.progress_total, _message(job))
+                if not job.is_live:
+                    return job
+                waiting.look_at(job)
+                time.sleep(POLL_SECONDS)
+            except KeyboardInterrupt:
+                if asked_to_stop:
+                    raise
+                asked_to_stop = True
+                queue.request_cancel(job)
+                say("Stopping at the next safe point; Ctrl-C again stops watching.")
+
+
+def finished(job: Job, what: str, *, quiet: bool = False) -> Job:
+    """Follows a job to success. Raises CommandError with the exit code for every other end."""
+    try:
+        job = follow(job, what, quiet=quiet)
+    except KeyboardInterrupt as interrupt:
+        raise CommandError("Stopped watching; the job was asked to stop.", returncode=STOPPED) from interrupt
+    if job.state == Job.State.CANCELLED:
+        raise CommandError("Stopped.", returncode=STOPPED)
+    if job.state == Job.State.FAILED:
+        raise CommandError(f"{what} failed ({job.error_code}): {job.error_text}", returncode=FAILED)
+    return job
+
+
+def _message(job: Job) -> str:
+    if job.state == Job.State.QUEUED:
+        before = queue.position(job)
+        return f"waiting, {before} before it" if before else "waiting for the worker"
+    return job.progress_message if job.state == Job.State.RUNNING else job.get_state_display().lower()
+
+
+class _Waiting:
+    """Says once that nothing will happen without a worker."""
+
+    def __init__(self) -> None:
+        self._since = time.monotonic()
+        self._said = False
+
+    def look_at(self, job: Job) -> None:
+        if job.state != Job.State.QUEUED or somebody_works(job.lane):
+            self._since = time.monotonic()
+        elif not self._said and time.monotonic() - self._since > NOBODY_CLAIMS_SECONDS:
+            self._said = True
+            say("No worker has taken this job yet: start one with `manage.py worker` in another terminal.")
+
+
+def somebody_works(lane: str) -> bool:
+    """A job of this lane is running and its heart beats."""
+    recently = timezone.now() - timedelta(seconds=60)
+    return Job.objects.filter(lane=lane, state=Job.State.RUNNING, heartbeat_at__gt=recently).exists()
