@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from django.db import models
 from django.utils.translation import gettext_lazy as _
 
 from shoesai.models import Blob, Job, Owned
 from training.models import BaseModel, Checkpoint
 
-# Seeds are unsigned 64-bit; no database has that integer, so they are whole decimals.
-SEED_DIGITS = {"max_digits": 20, "decimal_places": 0}
+
+class SeedField(models.DecimalField):
+    """An unsigned 64-bit number. No database has that integer, so it is stored as a whole decimal."""
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **{**kwargs, "max_digits": 20, "decimal_places": 0})
 
 
 class Generation(Owned):
@@ -24,7 +30,7 @@ class Generation(Owned):
     num_images = models.PositiveSmallIntegerField()
     num_inference_steps = models.PositiveSmallIntegerField()
     guidance_scale = models.FloatField()
-    seed = models.DecimalField(**SEED_DIGITS)
+    seed = SeedField()
     width = models.PositiveSmallIntegerField()
     height = models.PositiveSmallIntegerField()
     scheduler = models.CharField(max_length=40)
@@ -54,7 +60,7 @@ class GeneratedImage(Owned):
 
     generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="images")
     seq = models.PositiveSmallIntegerField()
-    seed = models.DecimalField(**SEED_DIGITS)
+    seed = SeedField()
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
     thumbnail = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
     width = models.PositiveSmallIntegerField()

@@ -160,7 +160,7 @@ def _resolve_models(
             continue
         if checkpoint.family != model.base.family:
             errors["loras"] = (
-                f"{checkpoint.name} was trained for {checkpoint.family} models, {model.base.name} is {model.base.family}."
+                f"{checkpoint.name} fits {checkpoint.family} models; {model.base.name} is {model.base.family}."
             )
         loras.append((checkpoint, choice.weight))
     return model, loras
@@ -171,7 +171,7 @@ THUMBNAIL_SIDE = 384
 
 
 def keep_image(*, generation: Generation, seq: int, seed: int, picture: Image.Image, seconds: float) -> GeneratedImage:
-    """Publishes one finished picture with its recipe inside, and its thumbnail; a second call for a seq changes nothing.
+    """Publishes one picture with its recipe inside, and its thumbnail; a second call for a seq changes nothing.
 
     Call it inside `claim.committing()`.
     """
@@ -189,7 +189,7 @@ def keep_image(*, generation: Generation, seq: int, seed: int, picture: Image.Im
             "thumbnail": thumbnail,
             "width": picture.width,
             "height": picture.height,
-            "colour": "#{:02x}{:02x}{:02x}".format(*picture.resize((1, 1), Image.Resampling.BOX).getpixel((0, 0))),
+            "colour": "#" + picture.resize((1, 1), Image.Resampling.BOX).tobytes().hex(),
             "seconds": seconds,
         },
     )

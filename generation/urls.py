@@ -1,3 +1,10 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from generation import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("generate/", views.generate, name="generate"),
+    path("generate/<uuid:pk>/", views.generation, name="generation"),
+    path("images/<uuid:pk>/file/", views.image_file, name="image-file"),
+    path("images/<uuid:pk>/thumbnail/", views.image_thumbnail, name="image-thumbnail"),
+]

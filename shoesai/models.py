@@ -58,10 +58,10 @@ class ApiToken(AbstractAuthToken):
         TRAIN = "train", _("Train")
         ADMIN = "admin", _("Administer")
 
-    public_id = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
-    name = models.CharField(max_length=120, blank=True)
+    public_id: models.UUIDField = models.UUIDField(default=uuid.uuid4, unique=True, editable=False)
+    name: models.CharField = models.CharField(max_length=120, blank=True)
     scopes = models.JSONField(default=list, help_text=_("An empty list allows everything the user may do."))
-    last_used_at = models.DateTimeField(null=True, blank=True)
+    last_used_at: models.DateTimeField = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
         return f"{self.name or _('token')} ({self.token_key}…)"

@@ -29,7 +29,7 @@ for _folder in (BLOB_DIR, WORK_DIR, RUN_DIR, LOG_DIR):
 
 DEBUG = env.bool("SHOESAI_DEBUG", False)
 ALLOWED_HOSTS = env.list("SHOESAI_ALLOWED_HOSTS", ["localhost", "127.0.0.1", "[::1]"])
-CSRF_TRUSTED_ORIGINS = env.list("SHOESAI_TRUSTED_ORIGINS", [])
+CSRF_TRUSTED_ORIGINS: list[str] = env.list("SHOESAI_TRUSTED_ORIGINS", [])
 
 
 def _kept_secret_key() -> str:
@@ -150,7 +150,7 @@ Q_CLUSTER = {
     "log_level": "WARNING",
     "scheduler": False,
     **_CLUSTER,
-    "ALT_CLUSTERS": {lane: _CLUSTER for lane in JOB_LANES},
+    "ALT_CLUSTERS": dict.fromkeys(JOB_LANES, _CLUSTER),
 }
 JOB_LOST_AFTER_SECONDS = env.float("SHOESAI_JOB_LOST_AFTER", 60)
 JOB_MAX_LOST_ATTEMPTS = 3

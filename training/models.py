@@ -84,7 +84,7 @@ class BaseModel(models.Model):
     title = models.CharField(max_length=120)
     family = models.CharField(max_length=16, choices=Family.choices)
     format = models.CharField(max_length=16, choices=Format.choices, default=Format.DIFFUSERS)
-    location = models.CharField(max_length=500, blank=True, help_text=_("A folder, relative to MODELS_DIR or absolute."))
+    location = models.CharField(max_length=500, blank=True, help_text=_("A folder below MODELS_DIR."))
     sha256 = models.CharField(max_length=64, blank=True)
     resolution = models.PositiveIntegerField(default=512)
     license_note = models.TextField(blank=True)
@@ -116,7 +116,9 @@ class TrainingRun(Owned):
         CANCELLED = "cancelled", _("Cancelled")
         IMPORTED = "imported", _("Imported")
 
-    name = models.CharField(max_length=120, unique=True, help_text=_("First half of the model name, as in run/checkpoint-500."))
+    name = models.CharField(
+        max_length=120, unique=True, help_text=_("First half of the model name, as in run/checkpoint-500.")
+    )
     base_model = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="runs")
     family = models.CharField(max_length=16, choices=Family.choices)
     dataset_version = models.ForeignKey(

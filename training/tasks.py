@@ -12,7 +12,7 @@ from shoesai import files
 from shoesai.engine.specs import PhotoInput, TrainInputs, TrainSpec
 from shoesai.jobs.engine_child import Event
 from shoesai.jobs.queue import Claim
-from shoesai.jobs.runner import drive_engine
+from shoesai.jobs.runner import Handlers, drive_engine
 from training import services
 from training.models import TrainingRun
 
@@ -39,7 +39,7 @@ def train_lora(claim: Claim) -> dict[str, Any]:
         with claim.committing():
             services.keep_validation_image(run, event, Path(event["path"]).read_bytes())
 
-    handlers = {"metric": on_metric, "checkpoint": on_checkpoint, "sample": on_sample}
+    handlers: Handlers = {"metric": on_metric, "checkpoint": on_checkpoint, "sample": on_sample}
     try:
         done = drive_engine(claim, TrainSpec.from_dict(run.spec), _inputs_of(run, output), handlers)
     finally:

@@ -22,13 +22,13 @@ class PictureMetadataTests(BaseTestCase):
         self.picture = Image.open(BytesIO(files.read(self.image.blob)))
 
     def test_a_picture_carries_the_parameters_that_other_tools_read(self) -> None:
-        lines = self.picture.text["parameters"].splitlines()
+        lines = self.picture.info["parameters"].splitlines()
         assert lines[0] == "azul — 青い sneakers"
         assert lines[1] == "Negative prompt: blurry"
         assert "Sampler: DPM++ 2M Karras" in lines[2] and "Seed: 8" in lines[2] and "Size: 128x128" in lines[2]
 
     def test_a_picture_carries_our_recipe_with_its_own_seed(self) -> None:
-        recipe = json.loads(self.picture.text["shoesai"])
+        recipe = json.loads(self.picture.info["shoesai"])
         assert recipe["seed"] == 8 and recipe["base_model"] == "starter" and recipe["loras"] == []
 
     def test_a_picture_says_in_xmp_that_it_was_made_by_a_model(self) -> None:

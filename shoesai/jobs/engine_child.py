@@ -103,7 +103,8 @@ def _child_environment() -> dict[str, str]:
     hidden = {"SHOESAI_SECRET_KEY", "DATABASE_URL", "SHOESAI_LIFELINE_FD"}
     environment = {key: value for key, value in os.environ.items() if key not in hidden}
     # PASSIVE keeps torch from spinning (4-70 times slower) when the machine's cores are busy with something else.
-    return {**environment, "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1", "SHOESAI_DEVICE": settings.SHOESAI_DEVICE}
+    environment["SHOESAI_DEVICE"] = settings.SHOESAI_DEVICE
+    return {**environment, "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1"}
 
 
 _children: dict[str, EngineChild] = {}

@@ -28,7 +28,9 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "generate": Kind("gpu", "generation.tasks.generate_images", priority=0),
-    "train": Kind("gpu", "training.tasks.train_lora", priority=10, on_change="training.services.follow_job", yields=True),
+    "train": Kind(
+        "gpu", "training.tasks.train_lora", priority=10, on_change="training.services.follow_job", yields=True
+    ),
     "scan_models": Kind("cpu", "training.tasks.scan_models", priority=10),
     "canary.gpu": Kind("gpu", "shoesai.jobs.tasks.sing", priority=-10),
     "canary.cpu": Kind("cpu", "shoesai.jobs.tasks.sing", priority=-10),

@@ -6,6 +6,7 @@ only proof of life is work that comes out at the other end. A cluster without it
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import os
 import signal
@@ -74,10 +75,8 @@ class Cluster:
 
     def kill(self) -> None:
         self.drain()
-        try:
+        with contextlib.suppress(ProcessLookupError):
             os.killpg(self.process.pid, signal.SIGKILL)
-        except ProcessLookupError:
-            pass
         self.process.wait()
 
     @property

@@ -12,7 +12,8 @@ import sys
 import psycopg
 
 DEFAULT_URL = "postgres://postgres@127.0.0.1:5432/postgres"
-SENSITIVE = ["shoesai/tests/test_queue.py", "training/tests", "generation/tests", "gallery/tests", "shoesai/tests/test_api_health.py"]
+SENSITIVE = ["shoesai/tests/test_queue.py", "training/tests", "generation/tests", "gallery/tests"]
+QUICK = "not slow and not browser and not cluster"
 
 
 def main() -> int:
@@ -22,7 +23,7 @@ def main() -> int:
     except psycopg.OperationalError as error:
         print(f"PostgreSQL is not reachable, so its repetition of the tests is skipped: {str(error).splitlines()[0]}")
         return 1 if os.environ.get("SHOESAI_REQUIRE_POSTGRESQL") else 0
-    command = [sys.executable, "-m", "pytest", "-m", "not slow and not browser and not cluster", "--timeout", "300", *SENSITIVE]
+    command = [sys.executable, "-m", "pytest", "-m", QUICK, "--timeout", "300", *SENSITIVE]
     return subprocess.run([*command, *sys.argv[1:]], env={**os.environ, "DATABASE_URL": url}, check=False).returncode
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import ast
 import subprocess
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 import pytest
@@ -32,7 +32,7 @@ def sources(*folders: str) -> Iterator[Path]:
 
 def imports_of(path: Path, *, top_level_only: bool = False) -> Iterator[str]:
     tree = ast.parse(path.read_text())
-    nodes = tree.body if top_level_only else list(ast.walk(tree))
+    nodes: Iterable[ast.AST] = tree.body if top_level_only else ast.walk(tree)
     for node in nodes:
         if isinstance(node, ast.Import):
             yield from (alias.name for alias in node.names)
@@ -48,7 +48,8 @@ def is_test(path: Path) -> bool:
 def composes(path: Path) -> bool:
     """The few places of `shoesai` that put the apps together."""
     relative = path.relative_to(ROOT / "shoesai")
-    return relative.parts[0] == "management" or relative.stem in {"urls", "portal_urls", "api_urls", "views", "api", "admin"}
+    composing = {"urls", "portal_urls", "api_urls", "views", "api", "admin"}
+    return relative.parts[0] == "management" or relative.stem in composing
 
 
 def test_torch_is_imported_only_in_the_engine() -> None:

@@ -53,12 +53,12 @@ def some_photos(owner: User) -> DatasetVersion:
 
 def processes(word: str) -> list[psutil.Process]:
     """Processes below this test's worker whose command line has the word."""
-    found = []
-    for process in psutil.process_iter(["cmdline", "environ"]):
-        environment = process.info["environ"] or {}
-        if word in " ".join(process.info["cmdline"] or []) and environment.get("SHOESAI_DATA_DIR") == str(settings.DATA_DIR):
-            found.append(process)
-    return found
+    return [
+        process
+        for process in psutil.process_iter(["cmdline", "environ"])
+        if word in " ".join(process.info["cmdline"] or [])
+        and (process.info["environ"] or {}).get("SHOESAI_DATA_DIR") == str(settings.DATA_DIR)
+    ]
 
 
 def engine() -> psutil.Process:

@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.core.management.base import BaseCommand, CommandParser
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
@@ -75,7 +75,7 @@ class Command(BaseCommand):
         self._say(1, "The database")
         call_command("migrate", verbosity=0, interactive=False)
         user = self._make_people()
-        self._say(2, f"{PHOTOS} white-background catalogue photos, half of whose captions do not mention the background")
+        self._say(2, f"{PHOTOS} catalogue photos on white, half of whose captions do not mention the background")
         folder = settings.DATA_DIR / "demo" / "dataset"
         draw_dataset(folder)
         version = import_photos(user=user, name="demo catalogue", photos=read_captions_json(folder))

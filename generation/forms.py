@@ -1,0 +1,215 @@
+"""The Generate form. It checks only shape; what is allowed is said by `generation.services`."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from django import forms
+from django.utils.translation import gettext_lazy as _
+
+from generation.models import GeneratedImage
+from generation.schedulers import CHOICES, DEFAULT
+from generation.services import MAX_LORAS, GenerationRequest, LoraChoice
+from shoesai.models import User
+from training.models import BaseModel, Checkpoint
+
+CUSTOM = "custom"
+# Width and height as fractions of the base model's resolution.
+SHAPES: dict[str, tuple[Any, float, float]] = {
+    "square": (_("Square"), 1.0, 1.0),
+    "landscape": (_("Landscape 4:3"), 1.0, 0.75),
+    "portrait": (_("Portrait 3:4"), 0.75, 1.0),
+}
+
+
+def size_of(shape: str, resolution: int) -> tuple[int, int]:
+    _label, width, height = SHAPES[shape]
+    return int(resolution * width) // 8 * 8, int(resolution * height) // 8 * 8
+
+
+def shape_of(width: int, height: int, resolution: int) -> str:
+    return next((shape for shape in SHAPES if size_of(shape, resolution) == (width, height)), CUSTOM)
+
+
+class ModelSelect(forms.Select):
+    """Options know their base model's resolution, so that the page can name sizes in pixels."""
+
+    resolutions: dict[str, int]
+
+    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        option = super().create_option(name, value, *args, **kwargs)
+        if str(value) in self.resolutions:
+            option["attrs"]["data-resolution"] = self.resolutions[str(value)]
+        return option
+
+
+class GenerateForm(forms.Form):
+    prompt = forms.CharField(
+        label=_("Prompt"),
+        strip=False,
+        required=False,
+        widget=forms.Textarea(
+            attrs={"rows": 3, "placeholder": _("red leather sneakers with white soles, side view"), "autofocus": True}
+        ),
+    )
+    negative_prompt = forms.CharField(
+        label=_("Negative prompt"),
+        strip=False,
+        required=False,
+        widget=forms.Textarea(attrs={"rows": 1, "placeholder": _("what should not be there")}),
+    )
+    model_name = forms.CharField(label=_("Model"), initial="starter", widget=ModelSelect)
+    num_images = forms.IntegerField(label=_("Images"), initial=4)
+    num_inference_steps = forms.IntegerField(label=_("Steps"), initial=50)
+    guidance_scale = forms.FloatField(label=_("Guidance"), initial=7.5)
+    seed = forms.IntegerField(label=_("Seed"), required=False)
+    size = forms.ChoiceField(label=_("Size"), required=False, initial="square")
+    width = forms.IntegerField(label=_("Width"), required=False)
+    height = forms.IntegerField(label=_("Height"), required=False)
+    scheduler = forms.ChoiceField(label=_("Scheduler"), choices=CHOICES, initial=DEFAULT)
+
+    # Number fields with the everyday range of their slider and the widest that is allowed.
+    RANGES = {
+        "num_images": {"min": 1, "max": 10, "step": 1, "low": 1, "high": 10},
+        "num_inference_steps": {"min": 1, "max": 150, "step": 1, "low": 25, "high": 100},
+        "guidance_scale": {"min": 0, "max": 30, "step": "any", "low": 5, "high": 15, "slide": 0.5},
+    }
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.bases = list(BaseModel.objects.all())
+        self.checkpoints = list(
+            Checkpoint.objects.visible_to(user).select_related("run__base_model").order_by("-run__created_at", "-step")
+        )
+        self._offer_models()
+        self._offer_sizes()
+        self._mark_ranges()
+        self._add_loras()
+
+    def _offer_models(self) -> None:
+        groups: dict[str, list[tuple[str, str]]] = {}
+        for checkpoint in self.checkpoints:
+            groups.setdefault(checkpoint.run.name, []).append((checkpoint.name, f"{checkpoint.run.name} · {checkpoint.step}"))
+        bases = [(base.name, base.title) for base in self.bases]
+        widget = self.fields["model_name"].widget
+        widget.choices = [(_("Base models"), bases), *groups.items()]
+        widget.resolutions = {base.name: base.resolution for base in self.bases} | {
+            checkpoint.name: checkpoint.run.base_model.resolution for checkpoint in self.checkpoints
+        }
+
+    def resolution(self) -> int:
+        """Of the model that the form shows now."""
+        known = self.fields["model_name"].widget.resolutions
+        return known.get(str(self["model_name"].value()), 512)
+
+    def _offer_sizes(self) -> None:
+        resolution = self.resolution()
+        offered = [
+            (shape, "{} {} × {}".format(row[0], *size_of(shape, resolution))) for shape, row in SHAPES.items()
+        ]
+        self.fields["size"].choices = [*offered, (CUSTOM, _("Custom"))]
+
+    def _mark_ranges(self) -> None:
+        for name, row in self.RANGES.items():
+            self.fields[name].widget.attrs.update({key: row[key] for key in ("min", "max", "step")})
+        for name in ("width", "height"):
+            self.fields[name].widget.attrs.update({"min": 64, "max": 1024, "step": 8})
+        self.fields["seed"].widget = forms.TextInput(
+            attrs={"inputmode": "numeric", "placeholder": _("random"), "autocomplete": "off", "maxlength": 20}
+        )
+
+    def _add_loras(self) -> None:
+        choices = [("", _("none")), *((checkpoint.name, checkpoint.name) for checkpoint in self.checkpoints)]
+        for index in range(MAX_LORAS):
+            self.fields[f"lora_{index}"] = forms.CharField(
+                label=_("LoRA"), required=False, widget=forms.Select(choices=choices)
+            )
+            self.fields[f"weight_{index}"] = forms.FloatField(
+                label=_("Weight"),
+                required=False,
+                initial=1.0,
+                widget=forms.NumberInput(attrs={"min": -2, "max": 2, "step": "any"}),
+            )
+
+    def lora_rows(self) -> list[tuple[forms.BoundField, forms.BoundField]]:
+        return [(self[f"lora_{index}"], self[f"weight_{index}"]) for index in range(MAX_LORAS)]
+
+    def uses_loras(self) -> bool:
+        return any(name.value() for name, _weight in self.lora_rows()) or bool(self.errors.get("lora_0"))
+
+    def slider(self, name: str) -> dict[str, Any]:
+        """Field and slider of a number, for the template."""
+        row = self.RANGES[name]
+        return {"field": self[name], **row, "slide": row.get("slide", row["step"])}
+
+    def sliders(self) -> list[dict[str, Any]]:
+        return [self.slider(name) for name in self.RANGES]
+
+    def to_request(self) -> GenerationRequest:
+        data = self.cleaned_data
+        width, height = self._chosen_size()
+        return GenerationRequest(
+            prompt=data["prompt"],
+            negative_prompt=data["negative_prompt"],
+            model_name=data["model_name"],
+            num_images=data["num_images"],
+            num_inference_steps=data["num_inference_steps"],
+            guidance_scale=data["guidance_scale"],
+            seed=data["seed"],
+            width=width,
+            height=height,
+            scheduler=data["scheduler"],
+            loras=tuple(self._chosen_loras()),
+        )
+
+    def _chosen_size(self) -> tuple[int | None, int | None]:
+        shape = self.cleaned_data["size"] or "square"
+        if shape == CUSTOM:
+            return self.cleaned_data["width"], self.cleaned_data["height"]
+        return size_of(shape, self.resolution())
+
+    def _chosen_loras(self) -> list[LoraChoice]:
+        chosen = []
+        for index in range(MAX_LORAS):
+            weight = self.cleaned_data[f"weight_{index}"]
+            if self.cleaned_data[f"lora_{index}"]:
+                chosen.append(LoraChoice(self.cleaned_data[f"lora_{index}"], 1.0 if weight is None else weight))
+        return chosen
+
+    def show_problems(self, errors: dict[str, str]) -> None:
+        """Puts what the service refused beside the fields that said it."""
+        for name, text in errors.items():
+            field = "lora_0" if name == "loras" else name
+            if name in ("width", "height") and self.cleaned_data.get("size") != CUSTOM:
+                field = "size"
+            words = text[0].upper() + text[1:]
+            if field in self.fields:
+                self.add_error(field, words)
+            else:
+                self.add_error(None, f"{name}: {text}")
+
+
+def settings_of(image: GeneratedImage) -> dict[str, Any]:
+    """What the form must hold to make this picture again."""
+    generation = image.generation
+    loras = list(generation.loras.select_related("checkpoint__run"))
+    names = [lora.checkpoint.name for lora in loras]
+    if names and names[0] == generation.model_name:
+        loras = loras[1:]  # the model's own checkpoint is not an extra
+    shape = shape_of(generation.width, generation.height, generation.base_model.resolution)
+    initial: dict[str, Any] = {
+        "prompt": generation.prompt,
+        "negative_prompt": generation.negative_prompt,
+        "model_name": generation.model_name,
+        "num_images": 1,
+        "num_inference_steps": generation.num_inference_steps,
+        "guidance_scale": f"{generation.guidance_scale:g}",
+        "seed": image.seed_number,
+        "size": shape,
+        "scheduler": generation.scheduler,
+    }
+    if shape == CUSTOM:
+        initial |= {"width": generation.width, "height": generation.height}
+    for index, lora in enumerate(loras):
+        initial |= {f"lora_{index}": lora.checkpoint.name, f"weight_{index}": f"{lora.weight:g}"}
+    return initial
