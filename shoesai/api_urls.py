@@ -1,3 +1,26 @@
-from django.urls import URLPattern, URLResolver
+"""The API's addresses; none ends in a slash."""
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from csp.decorators import csp_update
+from django.urls import URLPattern, URLResolver, path, re_path
+from drf_spectacular.views import SpectacularAPIView
+
+from generation.api import GenerateView, ImageFileView, ImageView
+from shoesai.api import DocsView, HealthView, JobCancelView, JobsView, JobView, NothingHereView
+from training.api import ModelsView, ModelView
+
+swagger = csp_update({"style-src": ["'unsafe-inline'"]})(DocsView.as_view())
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("api/generate", GenerateView.as_view(), name="api-generate"),
+    path("api/images/<uuid:id>", ImageView.as_view(), name="api-image"),
+    path("api/images/<uuid:id>/file", ImageFileView.as_view(), name="api-image-file"),
+    path("api/models", ModelsView.as_view(), name="api-models"),
+    path("api/models/<uuid:id>", ModelView.as_view(), name="api-model"),
+    path("api/jobs", JobsView.as_view(), name="api-jobs"),
+    path("api/jobs/<uuid:id>", JobView.as_view(), name="api-job"),
+    path("api/jobs/<uuid:id>/cancel", JobCancelView.as_view(), name="api-job-cancel"),
+    path("api/health", HealthView.as_view(), name="api-health"),
+    path("api/schema", SpectacularAPIView.as_view(), name="api-schema"),
+    path("docs", swagger, name="api-docs"),
+    re_path(r"^api(/.*)?$", NothingHereView.as_view(), name="api-nothing-here"),
+]

@@ -1,0 +1,213 @@
+"""POST /api/generate, and the pictures."""
+
+from __future__ import annotations
+
+import logging
+import re
+import threading
+import time
+from typing import BinaryIO
+from uuid import UUID
+
+from django.http import FileResponse, HttpResponseBase
+from django.urls import reverse
+from django.utils.cache import get_conditional_response
+from django.utils.http import quote_etag
+from drf_spectacular.types import OpenApiTypes
+from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
+from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.renderers import BaseRenderer
+from rest_framework.request import Request
+from rest_framework.response import Response
+
+from generation.models import GeneratedImage, Generation
+from generation.serializers import (
+    AcceptedSerializer,
+    GeneratedSerializer,
+    GenerateSerializer,
+    ImageSerializer,
+    generated,
+)
+from generation.services import GenerationRequest, InvalidRequest, request_generation
+from shoesai import files
+from shoesai.api import JOB_EXAMPLE, LIVE_RETRY_SECONDS, ApiView, found, with_etag
+from shoesai.auth import caller
+from shoesai.models import Job, User
+from shoesai.problems import Problem, documented
+from shoesai.serializers import JobSerializer
+
+logger = logging.getLogger(__name__)
+
+POLL_SECONDS = 0.1
+# `serve` has 16 threads a process; some must stay free for those who do not wait.
+WAITERS = threading.BoundedSemaphore(12)
+GOOD_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+
+SEED_REQUEST = {
+    "model_name": "casual/checkpoint-150",
+    "prompt": "A professional product photo of brown leather casual shoes",
+    "num_images": 1,
+    "num_inference_steps": 50,
+    "guidance_scale": 7.5,
+    "seed": 42,
+}
+SEED_RESPONSE = {
+    "success": True,
+    "images": [
+        {
+            "image": "iVBORw0KGgo…",
+            "seed": 42,
+            "metadata": {"model": "casual/checkpoint-150", "steps": 50, "guidance_scale": 7.5},
+            "id": "0b0f6a53-3c53-4a8e-8f0a-6a4f3d7c9e10",
+            "url": "/api/images/0b0f6a53-3c53-4a8e-8f0a-6a4f3d7c9e10/file",
+        }
+    ],
+    "generation_time": 12.5,
+    "job": {**JOB_EXAMPLE.value, "state": "succeeded"},
+}
+
+
+class GenerateView(ApiView):
+    @extend_schema(
+        operation_id="generate",
+        summary="Make pictures",
+        description=(
+            "200 when the pictures are ready within `wait` seconds, else 202 with the job and its "
+            "`Location`. `Prefer: respond-async` answers 202 at once. A server on which many wait already "
+            "answers 202 early."
+        ),
+        tags=["pictures"],
+        request=GenerateSerializer,
+        parameters=[
+            OpenApiParameter("Prefer", OpenApiTypes.STR, "header", description="`respond-async`: do not wait."),
+            OpenApiParameter(
+                "Idempotency-Key",
+                {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
+                "header",
+                description="The same key with the same request is the same job, however often it is sent.",
+            ),
+        ],
+        examples=[
+            OpenApiExample("pictures", value=SEED_REQUEST, request_only=True),
+            OpenApiExample("ready", value=SEED_RESPONSE, response_only=True, status_codes=["200"]),
+            OpenApiExample("not yet", value={"job": JOB_EXAMPLE.value}, response_only=True, status_codes=["202"]),
+        ],
+        responses={
+            200: GeneratedSerializer,
+            202: AcceptedSerializer,
+            **documented(400, 401, 403, 409, 413, 415, 422, 429, 500),
+        },
+    )
+    def post(self, request: Request) -> Response:
+        given = GenerateSerializer(data=request.data)
+        given.is_valid(raise_exception=True)
+        generation = _ask(caller(request), given.to_request(), _idempotency_key(request))
+        patience = 0 if _prefers_async(request) else given.validated_data["wait"]
+        job = wait_for(generation.job_id, patience)
+        return _answer(generation, job, preferred=_prefers_async(request))
+
+
+def _ask(user: User, wanted: GenerationRequest, key: str | None) -> Generation:
+    try:
+        return request_generation(user=user, request=wanted, idempotency_key=key)
+    except InvalidRequest as error:
+        raise ValidationError(error.errors) from None
+
+
+def _idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not GOOD_KEY.fullmatch(key):
+        raise ValidationError({"Idempotency-Key": "must have 1 to 200 visible ASCII characters."})
+    return key
+
+
+def _prefers_async(request: Request) -> bool:
+    preferences = request.headers.get("Prefer", "").split(",")
+    return any(preference.split(";")[0].strip().lower() == "respond-async" for preference in preferences)
+
+
+def wait_for(job_id: UUID, seconds: float) -> Job:
+    """The job when it has ended, or as it stands after `seconds`. No transaction is open meanwhile."""
+    deadline = time.monotonic() + seconds
+    may_wait = seconds > 0 and WAITERS.acquire(blocking=False)
+    try:
+        while True:
+            job = Job.objects.defer("preview").get(pk=job_id)
+            if not may_wait or not job.is_live or time.monotonic() >= deadline:
+                return job
+            time.sleep(POLL_SECONDS)
+    finally:
+        if may_wait:
+            WAITERS.release()
+
+
+def _answer(generation: Generation, job: Job, *, preferred: bool) -> Response:
+    if job.state == Job.State.FAILED:
+        raise Problem(500, "generation-failed", f"{job.error_text} ({job.error_code})")
+    if job.state == Job.State.CANCELLED:
+        raise Problem(409, "generation-cancelled", "The job was cancelled before its pictures were finished.")
+    if job.state == Job.State.SUCCEEDED and not preferred:
+        return Response(generated(generation, job))
+    headers = {"Location": reverse("api-job", args=[job.pk]), "Retry-After": str(LIVE_RETRY_SECONDS)}
+    if preferred:
+        headers["Preference-Applied"] = "respond-async"
+    return Response({"job": JobSerializer(job).data}, status=202, headers=headers)
+
+
+# --- one picture --------------------------------------------------------------------------------------------
+class PngRenderer(BaseRenderer):
+    """For the schema; the file goes out as it lies on the disk."""
+
+    media_type = "image/png"
+    format = "png"
+
+
+class ImageView(ApiView):
+    @extend_schema(
+        operation_id="get_image",
+        summary="One picture's recipe",
+        tags=["pictures"],
+        responses={
+            200: ImageSerializer,
+            304: OpenApiResponse(description="Unchanged"),
+            **documented(401, 403, 404),
+        },
+    )
+    def get(self, request: Request, id: UUID) -> HttpResponseBase:
+        images = GeneratedImage.objects.visible_to(request.user).select_related("generation__base_model")
+        return with_etag(request, Response(ImageSerializer(found(images, "picture", id)).data))
+
+
+class ImageFileView(ApiView):
+    renderer_classes = [PngRenderer]
+
+    @extend_schema(
+        operation_id="get_image_file",
+        summary="One picture as PNG",
+        description="The recipe and the mark of AI origin are inside.",
+        tags=["pictures"],
+        responses={
+            (200, "image/png"): OpenApiTypes.BINARY,
+            304: OpenApiResponse(description="Unchanged"),
+            **documented(401, 403, 404),
+        },
+    )
+    def get(self, request: Request, id: UUID) -> HttpResponseBase:
+        image = found(GeneratedImage.objects.visible_to(request.user).select_related("blob"), "picture", id)
+        etag = quote_etag(image.blob_id)
+        headers = {"ETag": etag, "Cache-Control": "private, max-age=31536000, immutable"}
+        unchanged = get_conditional_response(request._request, etag=etag)
+        return unchanged or FileResponse(
+            _open(image),
+            content_type=image.blob.mime,
+            filename=f"shoe-{image.seed_number}.png",
+            headers=headers,
+        )
+
+
+def _open(image: GeneratedImage) -> BinaryIO:
+    try:
+        return files.path_of(image.blob_id).open("rb")
+    except FileNotFoundError:
+        logger.error("the file of image %s is missing: %s", image.pk, image.blob_id)
+        raise NotFound("The file of this picture is missing; its administrator can run `fsck`.") from None

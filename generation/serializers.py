@@ -1,0 +1,154 @@
+"""Requests for pictures and the pictures, as JSON in the seed's shapes."""
+
+from __future__ import annotations
+
+import base64
+from typing import Any
+
+from drf_spectacular.utils import extend_schema_field
+from rest_framework import serializers
+
+from generation.metadata import recipe_of
+from generation.models import GeneratedImage, Generation
+from generation.schedulers import CHOICES, DEFAULT, SCHEDULERS
+from generation.services import MAX_LORAS, MAX_PROMPT, MAX_SIDE, MIN_SIDE, GenerationRequest, LoraChoice
+from shoesai import files
+from shoesai.engine.specs import MAX_SEED
+from shoesai.models import Job
+from shoesai.serializers import (
+    REQUIRED,
+    JobSerializer,
+    Number,
+    StrictSerializer,
+    Text,
+    WholeNumber,
+    image_url,
+)
+
+MAX_NAME = 200
+MAX_IMAGES = 10
+DEFAULT_WAIT = 60
+MAX_WAIT = 300
+# The last picture's seed, seed + 9, is a 64-bit number too.
+LAST_SEED = MAX_SEED - (MAX_IMAGES - 1)
+
+
+@extend_schema_field({"type": "integer", "minimum": 0, "maximum": LAST_SEED})
+class Seed(WholeNumber):
+    pass
+
+
+@extend_schema_field({"type": "integer", "minimum": MIN_SIDE, "maximum": MAX_SIDE, "multipleOf": 8})
+class Side(WholeNumber):
+    def __init__(self, **options: Any) -> None:
+        super().__init__(MIN_SIDE, MAX_SIDE, step=8, required=False, allow_null=True, **options)
+
+
+class LoraSerializer(StrictSerializer):
+    name = Text(MAX_NAME, help_text="`<run>/checkpoint-<step>`, a name from GET /api/models.")
+    weight = Number(-2, 2, default=1.0)
+
+
+class GenerateSerializer(StrictSerializer):
+    model_name = Text(MAX_NAME, default="starter", help_text="A name from GET /api/models.")
+    prompt = Text(MAX_PROMPT, blank="must not be empty; describe the shoe you want.")
+    negative_prompt = Text(MAX_PROMPT, default="", allow_blank=True, help_text="What should not be seen.")
+    num_images = WholeNumber(1, MAX_IMAGES, default=1)
+    num_inference_steps = WholeNumber(1, 150, default=50)
+    guidance_scale = Number(0, 30, default=7.5)
+    seed = Seed(
+        0, LAST_SEED, required=False, allow_null=True,
+        help_text="Of the first picture; picture k gets seed + k. Left out: one is chosen, and told.",
+    )  # fmt: skip
+    width = Side(help_text="Left out: the model's own.")
+    height = Side(help_text="Left out: the model's own.")
+    scheduler = serializers.ChoiceField(
+        CHOICES,
+        default=DEFAULT,
+        error_messages={**REQUIRED, "invalid_choice": f"must be one of {', '.join(SCHEDULERS)}."},
+    )
+    loras = LoraSerializer(many=True, default=list, max_length=MAX_LORAS)  # type: ignore[call-arg]
+    wait = Number(
+        0, MAX_WAIT, default=DEFAULT_WAIT,
+        help_text="Seconds to wait for the pictures before answering 202 with the job.",
+    )  # fmt: skip
+
+    def to_request(self) -> GenerationRequest:
+        given = dict(self.validated_data)
+        given.pop("wait")
+        loras = tuple(LoraChoice(**lora) for lora in given.pop("loras"))
+        return GenerationRequest(**given, loras=loras)
+
+
+def metadata_of(image: GeneratedImage) -> dict[str, Any]:
+    return recipe_of(image.generation, image.seed_number)
+
+
+class ImageSerializer(serializers.ModelSerializer):
+    """One picture and everything needed to make it again."""
+
+    seed = serializers.SerializerMethodField()
+    url = serializers.SerializerMethodField(help_text="The PNG.")
+    job = serializers.UUIDField(source="generation.job_id")
+    metadata = serializers.SerializerMethodField()
+
+    class Meta:
+        model = GeneratedImage
+        fields = ["id", "job", "seq", "seed", "width", "height", "url", "metadata", "created_at"]
+        read_only_fields = fields
+
+    def get_seed(self, image: GeneratedImage) -> int:
+        return image.seed_number
+
+    def get_url(self, image: GeneratedImage) -> str:
+        return image_url(image.id)
+
+    def get_metadata(self, image: GeneratedImage) -> dict[str, Any]:
+        return metadata_of(image)
+
+
+class PictureSerializer(serializers.Serializer):
+    image = serializers.SerializerMethodField(help_text="The PNG in base64.")
+    seed = serializers.IntegerField(source="seed_number")
+    metadata = serializers.SerializerMethodField(help_text="Everything needed to make the picture again.")
+    id = serializers.UUIDField()
+    url = serializers.SerializerMethodField(help_text="The PNG again, for later.")
+
+    def get_image(self, image: GeneratedImage) -> str:
+        return base64.b64encode(files.read(image.blob)).decode()
+
+    def get_metadata(self, image: GeneratedImage) -> dict[str, Any]:
+        return metadata_of(image)
+
+    def get_url(self, image: GeneratedImage) -> str:
+        return image_url(image.id)
+
+
+class GeneratedSerializer(serializers.Serializer):
+    success = serializers.BooleanField()
+    images = PictureSerializer(many=True)
+    generation_time = serializers.FloatField(help_text="Seconds from the start of the work to its end.")
+    job = JobSerializer()
+
+
+class AcceptedSerializer(serializers.Serializer):
+    job = JobSerializer()
+
+
+def generated(generation: Generation, job: Job) -> dict[str, Any]:
+    """The seed's response."""
+    images = list(generation.images.select_related("blob").order_by("seq"))
+    for image in images:
+        image.generation = generation
+    return {
+        "success": True,
+        "images": PictureSerializer(images, many=True).data,
+        "generation_time": generation_seconds(job, images),
+        "job": JobSerializer(job).data,
+    }
+
+
+def generation_seconds(job: Job, images: list[GeneratedImage]) -> float:
+    if job.started_at and job.finished_at:
+        return round((job.finished_at - job.started_at).total_seconds(), 3)
+    return round(sum(image.seconds for image in images), 3)
