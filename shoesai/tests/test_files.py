@@ -29,7 +29,7 @@ class BlobTests(BaseTestCase):
         folder = files.path_of(hashlib.sha256(data).hexdigest()).parent
         folder.write_text("a file where the folder must be")
         try:
-            with pytest.raises(OSError, match="exists|Not a directory"):
+            with pytest.raises(OSError, match=r"exists|Not a directory"):
                 files.publish(data, "image/png")
         finally:
             folder.unlink()

@@ -25,7 +25,7 @@ class Migration(migrations.Migration):
                 ('title', models.CharField(max_length=120)),
                 ('family', models.CharField(choices=[('starter', 'Starter'), ('sd15', 'Stable Diffusion 1.5'), ('sdxl', 'Stable Diffusion XL')], max_length=16)),
                 ('format', models.CharField(choices=[('builtin', 'Part of this repository'), ('diffusers', 'Diffusers folder')], default='diffusers', max_length=16)),
-                ('location', models.CharField(blank=True, help_text='A folder, below MODELS_DIR.', max_length=500)),
+                ('location', models.CharField(blank=True, help_text='A folder below MODELS_DIR.', max_length=500)),
                 ('sha256', models.CharField(blank=True, max_length=64)),
                 ('resolution', models.PositiveIntegerField(default=512)),
                 ('license_note', models.TextField(blank=True)),
