@@ -105,8 +105,8 @@ def tiny_base_model() -> BaseModel:
     """Real Stable Diffusion classes at tiny size, made once per test session."""
     folder = settings.MODELS_DIR / "tiny"
     if not folder.exists():
-        code = f"from shoesai.engine.tests.tiny import build; build({str(folder)!r})"
-        subprocess.run([sys.executable, "-c", code], check=True, cwd=settings.BASE_DIR)
+        code = "import pathlib, sys; from shoesai.engine.tests import tiny; tiny.build_base(pathlib.Path(sys.argv[1]))"
+        subprocess.run([sys.executable, "-c", code, str(folder)], check=True, cwd=settings.BASE_DIR)
     return BaseModel.objects.get_or_create(
         name="tiny",
         defaults={"title": "Tiny", "family": "starter", "location": "tiny", "resolution": 64},
