@@ -128,12 +128,13 @@ class _Silence:
 
 
 # --- following a job ----------------------------------------------------------------------------------------
-def follow(job: Job, what: str, *, quiet: bool = False) -> Job:
-    """Shows a job until it has ended, and returns it as it ended.
+def follow(job: Job, what: str, *, quiet: bool = False, timeout: float = float("inf")) -> Job:
+    """Shows a job until it has ended or `timeout` seconds have passed, and returns it as it was then.
 
     Ctrl-C asks the job to stop and goes on watching (a training keeps its state first); a second one raises
     KeyboardInterrupt.
     """
+    deadline = time.monotonic() + timeout
     asked_to_stop = False
     waiting = _Waiting()
     with progress(what, quiet=quiet) as view:
@@ -141,7 +142,7 @@ def follow(job: Job, what: str, *, quiet: bool = False) -> Job:
             try:
                 job = Job.objects.defer("preview", "spec").get(pk=job.pk)
                 view.show(job.progress_step, job.progress_total, _message(job))
-                if not job.is_live:
+                if not job.is_live or time.monotonic() > deadline:
                     return job
                 waiting.look_at(job)
                 time.sleep(POLL_SECONDS)
@@ -153,16 +154,19 @@ def follow(job: Job, what: str, *, quiet: bool = False) -> Job:
                 say("Stopping at the next safe point; Ctrl-C again stops watching.")
 
 
-def finished(job: Job, what: str, *, quiet: bool = False) -> Job:
+def finished(job: Job, what: str, *, quiet: bool = False, timeout: float = float("inf")) -> Job:
     """Follows a job to success. Raises CommandError with the exit code for every other end."""
     try:
-        job = follow(job, what, quiet=quiet)
+        job = follow(job, what, quiet=quiet, timeout=timeout)
     except KeyboardInterrupt as interrupt:
         raise CommandError("Stopped watching; the job was asked to stop.", returncode=STOPPED) from interrupt
     if job.state == Job.State.CANCELLED:
         raise CommandError("Stopped.", returncode=STOPPED)
     if job.state == Job.State.FAILED:
-        raise CommandError(f"{what} failed ({job.error_code}): {job.error_text}", returncode=FAILED)
+        raise CommandError(f"{what.strip()} failed ({job.error_code}): {job.error_text}", returncode=FAILED)
+    if job.is_live:
+        queue.request_cancel(job)
+        raise CommandError(f"{what.strip()} did not end within {timeout:.0f} s.", returncode=FAILED)
     return job
 
 

@@ -181,7 +181,7 @@ def _wrong_name(name: Any) -> str:
     if name is None:
         return 'must be {"image_file": …, "caption": …}; it has no image_file.'
     if not isinstance(name, str):
-        return f"image_file must be text, not {type(name).__name__}."
+        return f"image_file must be text, not {_kind(name)}."
     if _is_not_text(name):
         return f"image_file {shown(name)} contains characters that are not text."
     if name in ("", ".", "..") or "/" in name or "\\" in name or len(name.encode()) > MAX_FILE_NAME:
@@ -189,12 +189,18 @@ def _wrong_name(name: Any) -> str:
     return ""
 
 
+def _kind(value: Any) -> str:
+    """In JSON's words, not in Python's."""
+    if isinstance(value, list):
+        return "an object" if isinstance(value, _Pairs) else "a list"
+    return "true or false" if isinstance(value, bool) else "a number"
+
+
 def _wrong_caption(caption: Any) -> str:
     if caption is None:
         return "has no caption in its entry."
     if not isinstance(caption, str):
-        kind = "an object" if isinstance(caption, _Pairs) else f"a {type(caption).__name__}"
-        return f"its caption must be text, not {kind}."
+        return f"its caption must be text, not {_kind(caption)}."
     if not caption.strip():
         return "its caption is empty."
     if _is_not_text(caption):

@@ -42,7 +42,8 @@ def read_picture(data: bytes) -> Picture:
     if is_bare_png(data):  # then there was nothing to turn, flatten, convert or strip
         return Picture(data, image.width, image.height)
     out = BytesIO()
-    image.save(out, "PNG")
+    # From the bare pixels: Pillow would write the source's profile and transparency along.
+    Image.frombytes("RGB", image.size, image.tobytes()).save(out, "PNG")
     return Picture(out.getvalue(), image.width, image.height)
 
 
