@@ -51,7 +51,7 @@ def answer(port: int, path: str, seconds: float = 40) -> bytes:
     deadline = time.monotonic() + seconds
     while True:
         try:
-            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as reply:  # noqa: S310
+            with urllib.request.urlopen(f"http://127.0.0.1:{port}{path}", timeout=5) as reply:
                 return reply.read()
         except OSError:
             if time.monotonic() > deadline:
