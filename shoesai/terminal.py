@@ -50,6 +50,12 @@ class DataCommand(BaseCommand):
         parser.add_argument("--user", help="Act for this user; default: the only staff user, else `local`.")
         parser.add_argument("--json", action="store_true", help="Print one JSON object on stdout.")
 
+    def execute(self, *args: Any, **options: Any) -> str | None:
+        try:
+            return super().execute(*args, **options)
+        except KeyboardInterrupt as interrupt:
+            raise CommandError("Stopped.", returncode=STOPPED) from interrupt
+
     def user(self, options: dict[str, Any]) -> User:
         return acting_user(options["user"])
 

@@ -75,7 +75,12 @@ def scan(user: User) -> ScanReport:
 
 
 def _scan_run(user: User, root: Path, folder: Path, report: ScanReport) -> None:
-    for found in _weights_of(root, folder, report):
+    try:
+        weights = list(_weights_of(root, folder, report))
+    except OSError as error:
+        _leave_out(report, root, folder, f"cannot be read: {error.strerror}.")
+        return
+    for found in weights:
         try:
             name, is_new = _register(user, folder.name, found)
         except (LoraProblem, LeftOut, OSError) as error:

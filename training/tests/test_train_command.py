@@ -1,0 +1,217 @@
+"""train_lora: the flags, the plan, what is queued, what is written at the end, and how it ends."""
+
+from __future__ import annotations
+
+import json
+import tempfile
+from io import StringIO
+from pathlib import Path
+from typing import Any
+from unittest.mock import patch
+
+from django.core.management import CommandError, call_command
+
+from shoesai.jobs import queue
+from shoesai.models import Job
+from shoesai.testing import BaseTestCase, png_bytes
+from training.management.commands.train_lora import dataset_name_of
+from training.models import BaseModel, Dataset, Family, TrainingRun
+from training.services import keep_checkpoint, keep_validation_image
+from training.tests.loras import lora_bytes
+from training.tests.pictures_for_tests import encoded, good_dataset, write_dataset
+
+
+class CommandLine(BaseTestCase):
+    def setUp(self) -> None:
+        holder = tempfile.TemporaryDirectory()
+        self.addCleanup(holder.cleanup)
+        self.folder = Path(holder.name)
+        self.photos = good_dataset(self.folder / "casual_shoes" / "train")
+
+    def train(self, *options: str) -> Any:
+        out = StringIO()
+        try:
+            call_command("train_lora", *options, "--user", "alice", "--json", "-v", "0", stdout=out)
+        finally:
+            self.printed = out.getvalue()
+        return json.loads(self.printed)
+
+    def code_of(self, *options: str) -> int:
+        with self.assertRaises(CommandError) as caught:
+            self.train(*options)
+        self.words = str(caught.exception)
+        return caught.exception.returncode
+
+    def queue_it(self, *options: str) -> TrainingRun:
+        source = ("--dataset_path", str(self.photos)) if "--dataset" not in options else ()
+        self.train(*source, "--output_dir", str(self.folder / "out"), "--no-follow", *options)
+        return TrainingRun.objects.latest("created_at")
+
+
+class TrainCommandTest(CommandLine):
+    def test_the_first_products_command_line_queues_its_recipe(self) -> None:
+        BaseModel.objects.create(name="sd15", title="SD 1.5", family=Family.SD15, resolution=512)
+        printed = self.train(
+            "--pretrained_model_name_or_path=runwayml/stable-diffusion-v1-5",
+            f"--dataset_path={self.photos}",
+            f"--output_dir={self.folder / 'lora_casual_shoes_3000steps_full'}",
+            "--resolution=512",
+            "--train_batch_size=2",
+            "--gradient_accumulation_steps=8",
+            "--learning_rate=1e-4",
+            "--max_train_steps=3000",
+            "--checkpointing_steps=500",
+            "--validation_steps=500",
+            "--no-follow",
+        )
+        run = TrainingRun.objects.get()
+        self.assertEqual((run.name, run.base_model.name), ("lora_casual_shoes_3000steps_full", "sd15"))
+        self.assertEqual((printed["run"], printed["state"], printed["dataset"]), (run.name, "queued", "casual_shoes"))
+        self.assertEqual((run.spec["rank"], run.spec["lora_alpha"], run.spec["learning_rate"]), (8, 16, 1e-4))
+        self.assertEqual(Job.objects.get().kind, "train")
+
+    def test_defaults_are_the_specs_and_the_resolution_is_the_base_models(self) -> None:
+        spec = self.queue_it().spec
+        self.assertEqual(
+            (spec["resolution"], spec["max_train_steps"], spec["gradient_checkpointing"]), (128, 3000, True)
+        )
+        spec = self.queue_it("--run_name", "two", "--no-gradient_checkpointing", "--resolution", "64").spec
+        self.assertEqual((spec["resolution"], spec["gradient_checkpointing"]), (64, False))
+
+    def test_validation_prompts_can_be_given_several_times(self) -> None:
+        spec = self.queue_it("--validation_prompt", "red shoes", "--validation_prompt", "blue shoes").spec
+        self.assertEqual(spec["validation_prompts"], ["red shoes", "blue shoes"])
+
+    def test_a_dataset_can_be_named_instead_of_imported(self) -> None:
+        self.queue_it("--run_name", "one")
+        run = self.queue_it("--run_name", "two", "--dataset", "casual_shoes")
+        self.assertEqual(run.dataset_version, TrainingRun.objects.get(name="one").dataset_version)
+        self.assertEqual(Dataset.objects.count(), 1)
+
+    def test_a_folder_called_train_is_named_after_the_one_above(self) -> None:
+        self.assertEqual(dataset_name_of(Path("/data/casual_shoes/train")), "casual_shoes")
+        self.assertEqual(dataset_name_of(Path("/data/boots")), "boots")
+
+    def test_a_dry_run_prints_the_plan_and_stores_nothing(self) -> None:
+        source = ("--dataset_path", str(self.photos), "--run_name", "plan", "--dry-run")
+        plan = self.train(*source, "--max_train_steps", "30", "--checkpointing_steps", "20")
+        self.assertEqual((plan["photos"], plan["effective_batch_size"], plan["epochs"]), (3, 16, 160.0))
+        self.assertEqual(plan["checkpoints"], 2)
+        self.assertFalse(Dataset.objects.exists() or TrainingRun.objects.exists() or Job.objects.exists())
+
+    def test_what_cannot_be_meant_is_refused_before_anything_is_imported(self) -> None:
+        source = ("--dataset_path", str(self.photos), "--run_name", "x")
+        for code, words, options in (
+            (
+                3,
+                "stands for the base model named 'sd15'",
+                ("--pretrained_model_name_or_path", "runwayml/stable-diffusion-v1-5"),
+            ),
+            (3, "there are: starter", ("--pretrained_model_name_or_path", "../../etc")),
+            (2, "learning_rate: must be above 0", ("--learning_rate", "nan")),
+            (2, "resolution: must be a multiple of 8", ("--resolution", "100")),
+            (2, "max_train_steps: must be 1 or more", ("--max_train_steps", "-5")),
+            (2, "seed: must be between 0", ("--seed", str(2**64))),
+            (2, "must be letters, digits", ("--run_name", "a/b")),
+        ):
+            with self.subTest(words):
+                self.assertEqual(self.code_of(*source, *options), code)
+                self.assertIn(words, self.words)
+        self.assertFalse(Dataset.objects.exists())
+
+    def test_a_bad_folder_ends_with_4_and_the_report(self) -> None:
+        bad = write_dataset(self.folder / "bad", [], {"a.png": encoded()})
+        self.assertEqual(self.code_of("--dataset_path", str(bad), "--run_name", "x"), 4)
+        self.assertEqual(json.loads(self.printed)["problems"][0]["file"], "captions.json")
+        self.assertFalse(TrainingRun.objects.exists())
+
+    def test_missing_and_unknown_things_are_named(self) -> None:
+        self.assertEqual(self.code_of("--dataset_path", str(self.photos)), 2)
+        self.assertEqual(self.code_of("--run_name", "x"), 2)
+        self.assertEqual(self.code_of("--run_name", "x", "--dataset", "nowhere"), 3)
+        self.assertEqual(self.code_of("--run_name", "x", "--dataset_path", str(self.folder / "nowhere")), 3)
+        self.assertEqual(self.code_of("--resume", "nowhere"), 3)
+        self.queue_it("--run_name", "taken")
+        self.assertEqual(self.code_of("--run_name", "taken", "--dataset_path", str(self.photos)), 2)
+
+    def test_charlie_can_neither_train_on_nor_resume_what_is_alices(self) -> None:
+        run = self.queue_it()
+        for options in (["--dataset", "casual_shoes", "--run_name", "mine"], ["--resume", run.name]):
+            with self.assertRaises(CommandError) as caught:
+                call_command("train_lora", *options, user="charlie")
+            self.assertEqual(caught.exception.returncode, 3)
+
+    def test_a_stopped_run_is_resumed_and_a_waiting_one_is_not(self) -> None:
+        run = self.queue_it()
+        self.assertEqual(self.code_of("--resume", run.name, "--no-follow"), 2)
+        queue.request_cancel(run.jobs.get())
+        self.assertEqual(self.train("--resume", run.name, "--no-follow")["state"], "queued")
+        self.assertEqual(run.jobs.count(), 2)
+
+
+class FollowingTest(CommandLine):
+    """The clock is ours: at each look at the table the story goes one step on."""
+
+    def follow(self, *story: Any) -> Any:
+        steps = iter(story)
+        with patch("shoesai.terminal.time.sleep", side_effect=lambda _: next(steps)()):
+            return self.train("--dataset_path", str(self.photos), "--output_dir", str(self.folder / "out"))
+
+    def learn(self) -> None:
+        run = TrainingRun.objects.get()
+        for step in (500, 1000):
+            keep_checkpoint(run, step, lora_bytes(fill=step), rank=4, lora_alpha=8)
+        keep_validation_image(run, {"step": 500, "seq": 0, "prompt": "red shoes", "seed": 42}, png_bytes())
+
+    def end(self, state: Job.State, **fields: Any) -> None:
+        claim = queue.claim("gpu")
+        assert claim
+        claim.finish(state, **fields)
+
+    def test_success_writes_the_output_layout(self) -> None:
+        printed = self.follow(self.learn, lambda: self.end(Job.State.SUCCEEDED))
+        self.assertEqual(
+            (printed["state"], printed["checkpoints"]), ("succeeded", ["out/checkpoint-500", "out/checkpoint-1000"])
+        )
+        out = self.folder / "out"
+        written = {str(path.relative_to(out)): path for path in out.rglob("*") if path.is_file()}
+        self.assertEqual(
+            set(written),
+            {
+                "checkpoints/checkpoint-500/pytorch_lora_weights.safetensors",
+                "checkpoints/checkpoint-1000/pytorch_lora_weights.safetensors",
+                "lora_weights/pytorch_lora_weights.safetensors",
+                "validation/step-000500_0_seed42.png",
+            },
+        )
+        self.assertEqual(written["lora_weights/pytorch_lora_weights.safetensors"].read_bytes(), lora_bytes(fill=1000))
+
+    def test_a_failure_ends_with_1_and_its_reason(self) -> None:
+        with self.assertRaises(CommandError) as caught:
+            self.follow(lambda: self.end(Job.State.FAILED, code="out_of_memory", text="The device is full."))
+        self.assertEqual(caught.exception.returncode, 1)
+        self.assertIn("The device is full.", str(caught.exception))
+
+    def test_ctrl_c_asks_the_run_to_stop_and_ends_with_130(self) -> None:
+        def interrupt() -> None:
+            raise KeyboardInterrupt
+
+        with self.assertRaises(CommandError) as caught:
+            self.follow(interrupt)
+        self.assertEqual(caught.exception.returncode, 130)
+        self.assertEqual(Job.objects.get().state, Job.State.CANCELLED)
+        self.assertEqual(TrainingRun.objects.get().state, TrainingRun.State.CANCELLED)
+
+    def test_a_second_ctrl_c_leaves_at_once(self) -> None:
+        def interrupt() -> None:
+            raise KeyboardInterrupt
+
+        def start_and_interrupt() -> None:
+            queue.claim("gpu")
+            raise KeyboardInterrupt
+
+        with self.assertRaises(CommandError) as caught:
+            self.follow(start_and_interrupt, interrupt)
+        self.assertEqual(caught.exception.returncode, 130)
+        job = Job.objects.get()
+        self.assertEqual((job.state, job.cancel_requested), (Job.State.RUNNING, True))
