@@ -16,7 +16,7 @@ from shoesai.models import Job
 
 VERSION = str(settings.SPECTACULAR_SETTINGS["VERSION"])
 # Named one by one, so that nothing of the machine's disk or environment gets out when the engine says more.
-ENGINE_FIELDS = ("device", "device_name", "dtype", "pid", "torch", "diffusers", "memory_mb")
+ENGINE_FIELDS = ("device", "name", "dtype", "torch", "memory_mib", "threads", "pid")
 
 
 def database_answers() -> bool:
