@@ -1,3 +1,11 @@
-from django.urls import URLPattern, URLResolver
+from django.urls import URLPattern, URLResolver, path
 
-urlpatterns: list[URLPattern | URLResolver] = []
+from gallery import views
+
+urlpatterns: list[URLPattern | URLResolver] = [
+    path("", views.gallery, name="gallery"),
+    path("zip/", views.selection_zip, name="gallery-zip"),
+    path("metadata/", views.selection_metadata, name="gallery-metadata"),
+    path("<uuid:pk>/", views.image, name="image"),
+    path("<uuid:pk>/metadata/", views.image_metadata, name="image-metadata"),
+]

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any
+from dataclasses import asdict, dataclass
+from typing import Any, cast
 
 from django import forms
 from django.utils.translation import gettext_lazy as _
@@ -29,6 +30,18 @@ def size_of(shape: str, resolution: int) -> tuple[int, int]:
 
 def shape_of(width: int, height: int, resolution: int) -> str:
     return next((shape for shape in SHAPES if size_of(shape, resolution) == (width, height)), CUSTOM)
+
+
+@dataclass(frozen=True)
+class Range:
+    """The widest that is allowed, and the everyday range `low` to `high` that the slider spans."""
+
+    min: int
+    max: int
+    low: int
+    high: int
+    slide: float = 1
+    step: str = "1"
 
 
 class ModelSelect(forms.Select):
@@ -68,11 +81,10 @@ class GenerateForm(forms.Form):
     height = forms.IntegerField(label=_("Height"), required=False)
     scheduler = forms.ChoiceField(label=_("Scheduler"), choices=CHOICES, initial=DEFAULT)
 
-    # Number fields with the everyday range of their slider and the widest that is allowed.
     RANGES = {
-        "num_images": {"min": 1, "max": 10, "step": 1, "low": 1, "high": 10},
-        "num_inference_steps": {"min": 1, "max": 150, "step": 1, "low": 25, "high": 100},
-        "guidance_scale": {"min": 0, "max": 30, "step": "any", "low": 5, "high": 15, "slide": 0.5},
+        "num_images": Range(1, 10, low=1, high=10),
+        "num_inference_steps": Range(1, 150, low=25, high=100),
+        "guidance_scale": Range(0, 30, low=5, high=15, slide=0.5, step="any"),
     }
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
@@ -89,7 +101,8 @@ class GenerateForm(forms.Form):
     def _offer_models(self) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}
         for checkpoint in self.checkpoints:
-            groups.setdefault(checkpoint.run.name, []).append((checkpoint.name, f"{checkpoint.run.name} · {checkpoint.step}"))
+            run = checkpoint.run.name
+            groups.setdefault(run, []).append((checkpoint.name, f"{run} · {checkpoint.step}"))
         bases = [(base.name, base.title) for base in self.bases]
         widget = self.fields["model_name"].widget
         widget.choices = [(_("Base models"), bases), *groups.items()]
@@ -104,14 +117,12 @@ class GenerateForm(forms.Form):
 
     def _offer_sizes(self) -> None:
         resolution = self.resolution()
-        offered = [
-            (shape, "{} {} × {}".format(row[0], *size_of(shape, resolution))) for shape, row in SHAPES.items()
-        ]
-        self.fields["size"].choices = [*offered, (CUSTOM, _("Custom"))]
+        offered = [(shape, "{} {} × {}".format(row[0], *size_of(shape, resolution))) for shape, row in SHAPES.items()]
+        cast(forms.ChoiceField, self.fields["size"]).choices = [*offered, (CUSTOM, _("Custom"))]
 
     def _mark_ranges(self) -> None:
         for name, row in self.RANGES.items():
-            self.fields[name].widget.attrs.update({key: row[key] for key in ("min", "max", "step")})
+            self.fields[name].widget.attrs.update({"min": row.min, "max": row.max, "step": row.step})
         for name in ("width", "height"):
             self.fields[name].widget.attrs.update({"min": 64, "max": 1024, "step": 8})
         self.fields["seed"].widget = forms.TextInput(
@@ -139,8 +150,7 @@ class GenerateForm(forms.Form):
 
     def slider(self, name: str) -> dict[str, Any]:
         """Field and slider of a number, for the template."""
-        row = self.RANGES[name]
-        return {"field": self[name], **row, "slide": row.get("slide", row["step"])}
+        return {"field": self[name], **asdict(self.RANGES[name])}
 
     def sliders(self) -> list[dict[str, Any]]:
         return [self.slider(name) for name in self.RANGES]

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from django.db import models
+from django.utils.text import slugify
 from django.utils.translation import gettext_lazy as _
 
 from shoesai.models import Blob, Job, Owned
@@ -82,3 +83,7 @@ class GeneratedImage(Owned):
     @property
     def seed_number(self) -> int:
         return int(self.seed)
+
+    def file_name(self, suffix: str = "png") -> str:
+        """What a download is called: `<prompt-slug>_<seed>.png`."""
+        return f"{slugify(self.generation.prompt)[:60].strip('-') or 'picture'}_{self.seed_number}.{suffix}"

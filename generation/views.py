@@ -15,7 +15,6 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.cache import get_conditional_response
-from django.utils.text import slugify
 from django.views.decorators.http import require_http_methods, require_safe
 
 from generation.forms import GenerateForm, settings_of
@@ -177,11 +176,6 @@ def visible_image(user: User, pk: str) -> GeneratedImage:
         raise Http404 from error
 
 
-def file_name(image: GeneratedImage, suffix: str = "png") -> str:
-    """`<prompt-slug>_<seed>.png`"""
-    return f"{slugify(image.generation.prompt)[:60].strip('-') or 'picture'}_{image.seed_number}.{suffix}"
-
-
 @login_required
 @require_safe
 def image_file(request: HttpRequest, pk: str) -> HttpResponseBase:
@@ -207,7 +201,7 @@ def _bytes(request: HttpRequest, image: GeneratedImage, which: str) -> HttpRespo
             stored,
             content_type=blob.mime,
             as_attachment="download" in request.GET,
-            filename=file_name(image, "png" if which == "blob" else "webp"),
+            filename=image.file_name("png" if which == "blob" else "webp"),
         )
     response["ETag"] = etag
     response["Cache-Control"] = FOREVER

@@ -1,0 +1,116 @@
+"""What templates need beyond Django's own: icons, times, and the job tray."""
+
+from __future__ import annotations
+
+from datetime import datetime
+from typing import Any
+
+from django import template
+from django.template.context import RequestContext
+from django.templatetags.static import static
+from django.utils import timezone
+from django.utils.formats import date_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.timesince import timesince
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from shoesai.jobs import queue
+from shoesai.models import Job
+
+register = template.Library()
+
+TRAY_ROWS = 6
+KIND_LABELS = {
+    "generate": gettext_lazy("Generation"),
+    "train": gettext_lazy("Training"),
+    "scan_models": gettext_lazy("Model scan"),
+}
+
+
+@register.simple_tag
+def icon(name: str, label: str = "") -> SafeString:
+    """One symbol of the sprite. Without a label it is decoration beside words."""
+    href = f"{static('icons/icons.svg')}#{name}"
+    if label:
+        return format_html('<svg class="icon" role="img" aria-label="{}"><use href="{}"/></svg>', label, href)
+    return format_html('<svg class="icon" aria-hidden="true"><use href="{}"/></svg>', href)
+
+
+@register.simple_tag
+def ago(moment: datetime | None) -> SafeString | str:
+    """A relative time with the exact one on hover; a module keeps it fresh."""
+    if moment is None:
+        return "–"
+    seconds = (timezone.now() - moment).total_seconds()
+    words = _("just now") if seconds < 60 else _("%(time)s ago") % {"time": timesince(moment, depth=1)}
+    exact = date_format(timezone.localtime(moment), "DATETIME_FORMAT")
+    return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact, words)
+
+
+@register.filter
+def seconds(value: float | None) -> str:
+    if not value:
+        return "–"
+    if value < 10:
+        return f"{value:.1f} s"
+    if value < 120:
+        return f"{value:.0f} s"
+    return f"{value / 60:.0f} min"
+
+
+@register.filter
+def kind_label(job: Job) -> str:
+    return str(KIND_LABELS.get(job.kind, job.kind.replace("_", " ").capitalize()))
+
+
+@register.filter
+def doing(job: Job) -> str:
+    """What a live job does now, in a few words: its place in the queue, or its step."""
+    if job.state == Job.State.QUEUED:
+        return _waiting_words(queue.position(job))
+    if job.state != Job.State.RUNNING:
+        return str(job.get_state_display())
+    if job.cancel_requested:
+        return _("Stopping")
+    if not job.progress_total:
+        return job.progress_message or _("Starting")
+    step = _("step %(step)d/%(total)d") % {"step": job.progress_step, "total": job.progress_total}
+    return f"{job.progress_message} · {step}" if job.progress_message else step[0].upper() + step[1:]
+
+
+def _waiting_words(before: int) -> str:
+    if not before:
+        return _("Next in the queue")
+    return _("%(number)d ahead in the queue") % {"number": before}
+
+
+@register.simple_tag(takes_context=True)
+def query_with(context: RequestContext, **changes: Any) -> str:
+    """The page's own query string with some values set, or left out where the new value is empty."""
+    query = context["request"].GET.copy()
+    for name, value in changes.items():
+        query.pop(name, None)
+        if value not in ("", None):
+            query[name] = str(value)
+    return f"?{query.urlencode()}" if query else ""
+
+
+@register.inclusion_tag("jobs/_tray.html", takes_context=True)
+def job_tray(context: RequestContext) -> dict[str, Any]:
+    return tray_of(context["request"].user)
+
+
+def tray_of(user: Any) -> dict[str, Any]:
+    """The user's running and queued work, running first; canaries are the machine's own business."""
+    live = (
+        Job.objects.visible_to(user)
+        .filter(owner=user, state__in=Job.LIVE)
+        .exclude(kind__startswith="canary")
+        .defer("preview")
+        .order_by("-state", "priority", "created_at")
+    )
+    rows = list(live[: TRAY_ROWS + 1])
+    count = len(rows) if len(rows) <= TRAY_ROWS else live.count()
+    return {"jobs": rows[:TRAY_ROWS], "count": count, "more": max(0, count - TRAY_ROWS)}

@@ -1,0 +1,139 @@
+"""The pages that belong to no single app: jobs and the account."""
+
+from __future__ import annotations
+
+import hashlib
+from typing import cast
+
+from django.contrib import messages
+from django.contrib.auth.decorators import login_required
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils.cache import get_conditional_response, patch_cache_control
+from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.translation import gettext as _
+from django.views.decorators.cache import never_cache
+from django.views.decorators.http import require_POST, require_safe
+
+from shoesai.forms import TokenForm
+from shoesai.jobs import queue
+from shoesai.models import ApiToken, Job, User
+from shoesai.templatetags.portal import tray_of
+
+JOBS_SHOWN = 50
+
+
+def person(request: HttpRequest) -> User:
+    """The signed-in user; `login_required` has seen to it that there is one."""
+    return cast(User, request.user)
+
+
+def is_htmx(request: HttpRequest) -> bool:
+    return bool(getattr(request, "htmx", False))
+
+
+# --- jobs -------------------------------------------------------------------------------------------------------
+def jobs_of(user: User) -> QuerySet[Job]:
+    visible = Job.objects.visible_to(user).exclude(kind__startswith="canary")
+    return visible.select_related("generation", "owner").prefetch_related("training_runs").defer("preview")
+
+
+@login_required
+@require_safe
+def jobs(request: HttpRequest) -> HttpResponse:
+    mine = jobs_of(person(request)).filter(owner=person(request))
+    shown = list(mine.order_by("-created_at")[:JOBS_SHOWN])
+    context = {
+        "jobs": shown,
+        "live": any(job.is_live for job in shown),
+        "limit": JOBS_SHOWN,
+        "truncated": len(shown) == JOBS_SHOWN,
+    }
+    return render(request, "jobs/_list.html" if is_htmx(request) else "jobs/list.html", context)
+
+
+@login_required
+@require_safe
+def tray(request: HttpRequest) -> HttpResponse:
+    return render(request, "jobs/_tray.html", tray_of(request.user))
+
+
+@login_required
+@require_safe
+def job_status(request: HttpRequest, pk: str) -> HttpResponse:
+    job = get_object_or_404(jobs_of(person(request)), pk=pk)
+    return render(request, "jobs/_status.html" if is_htmx(request) else "jobs/detail.html", {"job": job})
+
+
+@login_required
+@require_POST
+def job_cancel(request: HttpRequest, pk: str) -> HttpResponse:
+    """Only the owner cancels here; staff do it in the admin."""
+    job = get_object_or_404(jobs_of(person(request)), pk=pk, owner=person(request))
+    asked = queue.request_cancel(job)
+    if is_htmx(request):
+        return HttpResponse(status=204, headers={"HX-Trigger": "jobs-changed"})
+    if not asked:
+        messages.info(request, _("This job had already ended."))
+    return redirect(_next_page(request, reverse("jobs")))
+
+
+@login_required
+@require_safe
+def job_preview(request: HttpRequest, pk: str) -> HttpResponse:
+    """The picture in the making. It changes at every look, so it is kept only with its ETag."""
+    job = get_object_or_404(Job.objects.visible_to(person(request)), pk=pk)
+    if not job.preview:
+        raise Http404
+    body = bytes(job.preview)
+    etag = f'"{hashlib.sha256(body).hexdigest()}"'
+    response = get_conditional_response(request, etag=etag) or HttpResponse(body, content_type="image/webp")
+    response["ETag"] = etag
+    response["Content-Disposition"] = "inline"
+    patch_cache_control(response, private=True, no_cache=True)
+    return response
+
+
+def _next_page(request: HttpRequest, default: str) -> str:
+    """Where a plain form post goes on to; never off this site."""
+    wanted = request.POST.get("next", "")
+    safe = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
+    return wanted if safe else default
+
+
+# --- account ----------------------------------------------------------------------------------------------------
+@login_required
+@never_cache
+def account(request: HttpRequest) -> HttpResponse:
+    """The user's tokens. A new token's secret is in the answer to its POST and nowhere else."""
+    form = TokenForm(request.POST or None)
+    secret = ""
+    if request.method == "POST" and form.is_valid():
+        _token, secret = ApiToken.objects.create(
+            user=person(request),
+            name=form.cleaned_data["name"],
+            scopes=form.cleaned_data["scopes"],
+            expiry=form.lifetime(),
+        )
+        form = TokenForm()
+    context = {
+        "form": form,
+        "secret": secret,
+        "tokens": ApiToken.objects.filter(user=person(request)).order_by("-created"),
+        "teams": person(request).teams.order_by("name"),
+    }
+    status = 422 if form.is_bound and form.errors else 200
+    template = "account/_tokens.html" if is_htmx(request) else "account/account.html"
+    return render(request, template, context, status=status)
+
+
+@login_required
+@require_POST
+def token_revoke(request: HttpRequest, pk: str) -> HttpResponse:
+    token = get_object_or_404(ApiToken, public_id=pk, user=person(request))
+    name = token.name or token.token_key
+    token.delete()
+    messages.success(request, _("“%(name)s” is revoked; whatever used it is signed out.") % {"name": name})
+    return redirect("account")

@@ -1,0 +1,97 @@
+from __future__ import annotations
+
+from django.contrib import admin
+from django.utils.translation import gettext_lazy as _
+
+from shoesai.admin import ReadOnly
+from training.models import (
+    BaseModel,
+    Checkpoint,
+    Dataset,
+    DatasetVersion,
+    Photo,
+    TrainingMetric,
+    TrainingRun,
+    ValidationImage,
+)
+
+
+@admin.register(BaseModel)
+class BaseModelAdmin(admin.ModelAdmin):
+    list_display = ["title", "name", "family", "format", "resolution", "created_at"]
+    list_filter = ["family", "format"]
+    search_fields = ["name", "title", "sha256"]
+    readonly_fields = ["created_at"]
+
+
+@admin.register(Dataset)
+class DatasetAdmin(admin.ModelAdmin):
+    list_display = ["name", "owner", "team", "created_at"]
+    list_filter = ["team", "created_at"]
+    search_fields = ["name", "description", "owner__username"]
+    list_select_related = ["owner", "team"]
+    autocomplete_fields = ["owner", "team"]
+
+
+@admin.register(DatasetVersion)
+class DatasetVersionAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["__str__", "photo_count", "hash_start", "created_at"]
+    search_fields = ["dataset__name", "content_hash"]
+    list_select_related = ["dataset"]
+
+    @admin.display(description=_("content"))
+    def hash_start(self, version: DatasetVersion) -> str:
+        return version.content_hash[:12]
+
+
+@admin.register(Photo)
+class PhotoAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["file_name", "version", "caption_start", "width", "height"]
+    search_fields = ["file_name", "caption", "version__dataset__name"]
+    list_select_related = ["version__dataset"]
+
+    @admin.display(description=_("caption"))
+    def caption_start(self, photo: Photo) -> str:
+        return photo.caption[:80]
+
+
+class CheckpointInline(ReadOnly, admin.TabularInline):
+    model = Checkpoint
+    fields = ["step", "rank", "lora_alpha", "blob", "created_at"]
+    extra = 0
+
+
+@admin.register(TrainingRun)
+class TrainingRunAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["name", "owner", "team", "state", "base_model", "dataset_version", "resume_step", "created_at"]
+    list_filter = ["state", "family", "base_model", "team", "created_at"]
+    search_fields = ["name", "owner__username", "dataset_version__dataset__name", "id"]
+    list_select_related = ["owner", "team", "base_model", "dataset_version__dataset"]
+    date_hierarchy = "created_at"
+    inlines = [CheckpointInline]
+
+
+@admin.register(Checkpoint)
+class CheckpointAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["name", "family", "rank", "lora_alpha", "owner", "created_at"]
+    list_filter = ["family", "rank", "created_at"]
+    search_fields = ["run__name", "blob__sha256"]
+    list_select_related = ["run__owner"]
+
+    @admin.display(description=_("owner"), ordering="run__owner")
+    def owner(self, checkpoint: Checkpoint) -> str:
+        return str(checkpoint.run.owner)
+
+
+@admin.register(TrainingMetric)
+class TrainingMetricAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["run", "step", "loss", "learning_rate", "grad_norm"]
+    search_fields = ["run__name"]
+    list_select_related = ["run"]
+
+
+@admin.register(ValidationImage)
+class ValidationImageAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["run", "step", "seq", "prompt", "seed"]
+    search_fields = ["run__name", "prompt"]
+    list_select_related = ["run"]
