@@ -229,7 +229,8 @@ SPECTACULAR_SETTINGS = {
 
 # --- language, time, static -------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
-LANGUAGES = [("en", _("English")), ("pt-br", _("Brazilian Portuguese"))]
+# Every string is marked for translation; a language is listed here when its catalogue is in locale/.
+LANGUAGES = [("en", _("English"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = env.str("SHOESAI_TIME_ZONE", "UTC")
 USE_TZ = True
