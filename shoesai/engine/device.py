@@ -1,0 +1,105 @@
+"""The one place that chooses device and precision.
+
+| device | weights         | training        | why                                                                  |
+|--------|-----------------|-----------------|----------------------------------------------------------------------|
+| cpu    | fp32            | fp32            |                                                                      |
+| mps    | fp32            | fp32            | fp16 gives black pictures, there is no float64, slicing is slower    |
+| cuda   | bf16, else fp16 | bf16, else fp32 | fp16 gradients underflow without a loss scaler                       |
+
+Noise is drawn on the CPU everywhere, because every device (and every macOS version) has other random numbers.
+"""
+
+from __future__ import annotations
+
+import functools
+import os
+import platform
+from dataclasses import dataclass
+from typing import Any
+
+import torch
+from torch import Tensor
+
+CHOICES = ("auto", "cpu", "mps", "cuda")
+MIB = 2**20
+
+
+class Float64OnDevice(TypeError):
+    """A float64 tensor was meant for the device: MPS has none, and elsewhere it is an accident that costs speed."""
+
+
+@dataclass(frozen=True)
+class Device:
+    """Where tensors go, in which precision the frozen base is kept, and in which it is trained on."""
+
+    kind: str
+    dtype: torch.dtype
+    training_dtype: torch.dtype
+
+    @property
+    def torch_device(self) -> torch.device:
+        return torch.device(self.kind)
+
+
+@functools.cache
+def current() -> Device:
+    """What SHOESAI_DEVICE (auto, cpu, mps or cuda) asks for and this machine has; decided once per process."""
+    kind = _chosen(os.environ.get("SHOESAI_DEVICE", "auto") or "auto")
+    if kind != "cuda":
+        return Device(kind, torch.float32, torch.float32)
+    if torch.cuda.is_bf16_supported(including_emulation=False):
+        return Device(kind, torch.bfloat16, torch.bfloat16)
+    return Device(kind, torch.float16, torch.float32)
+
+
+def _chosen(wanted: str) -> str:
+    if wanted not in CHOICES:
+        raise ValueError(f"SHOESAI_DEVICE is {wanted!r}; it can be {', '.join(CHOICES)}")
+    there = {"cuda": torch.cuda.is_available(), "mps": torch.backends.mps.is_available(), "cpu": True}
+    if wanted == "auto":
+        return next(kind for kind, is_there in there.items() if is_there)
+    if not there[wanted]:
+        raise ValueError(f"SHOESAI_DEVICE asks for {wanted}, which this machine does not offer")
+    return wanted
+
+
+def to_device(tensor: Tensor, dtype: torch.dtype | None = None) -> Tensor:
+    """Every tensor that we send to the device goes through here, and none of them is float64."""
+    if tensor.dtype == torch.float64 or dtype == torch.float64:
+        raise Float64OnDevice(f"a float64 tensor of shape {tuple(tensor.shape)} was meant for {current().kind}")
+    return tensor.to(device=current().torch_device, dtype=dtype)
+
+
+def describe() -> dict[str, Any]:
+    """For people and for the record of a run: device, dtype, name, torch, memory in MiB, threads."""
+    device = current()
+    return {
+        "device": device.kind,
+        "dtype": str(device.dtype).removeprefix("torch."),
+        "name": _name(device.kind),
+        "torch": torch.__version__,
+        "memory_mib": _memory(device.kind) // MIB,
+        "threads": torch.get_num_threads(),
+    }
+
+
+def _name(kind: str) -> str:
+    if kind == "cuda":
+        return str(torch.cuda.get_device_name())
+    return platform.processor() or platform.machine()
+
+
+def _memory(kind: str) -> int:
+    if kind == "cuda":
+        return int(torch.cuda.get_device_properties(0).total_memory)
+    if kind == "mps":
+        return int(torch.mps.recommended_max_memory())
+    return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
+
+
+def release_memory() -> None:
+    """Gives cached blocks back, after a job that ran out of memory."""
+    if current().kind == "cuda":
+        torch.cuda.empty_cache()
+    elif current().kind == "mps":
+        torch.mps.empty_cache()
