@@ -11,9 +11,9 @@ import torch
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from shoesai.engine import device, sampler, trainer
+from shoesai.engine import base_model, device, lora, sampler, trainer
 from shoesai.engine.base_model import Base
-from shoesai.engine.specs import GenerateSpec, ImageUnit, PhotoInput, TrainInputs, TrainSpec
+from shoesai.engine.specs import GenerateInputs, GenerateSpec, ImageUnit, PhotoInput, TrainInputs, TrainSpec
 from shoesai.engine.tests.conftest import Recorder
 
 
@@ -123,3 +123,37 @@ def test_the_steps_of_a_scheduler_touch_no_float64(base: Base, scheduler: str) -
             sampler.sample(base, spec, spec.images, lambda *_: None)
     finally:
         sampler.make_scheduler = original
+
+
+@pytest.mark.parametrize(
+    ("dtype", "training_dtype"), [(torch.bfloat16, torch.bfloat16), (torch.float16, torch.float32)]
+)
+def test_the_precisions_of_cuda_train_and_make_pictures(
+    base_folder: str,
+    photos: tuple[PhotoInput, ...],
+    output: Path,
+    emitted: Recorder,
+    never: Callable[[], None],
+    monkeypatch: pytest.MonkeyPatch,
+    dtype: torch.dtype,
+    training_dtype: torch.dtype,
+) -> None:
+    """On the CPU, which can do both: the base in half precision, the LoRA in fp32 on it, the base as before."""
+    for module in (device, base_model, lora, sampler, trainer):
+        monkeypatch.setattr(module, "current", lambda: device.Device("cpu", dtype, training_dtype))
+    base_model.forget_base()
+    base = base_model.load_base(base_folder)
+    before = {name: value.clone() for name, value in base.pipeline.unet.state_dict().items()}
+    spec = TrainSpec(
+        resolution=64, max_train_steps=2, lr_warmup_steps=0, validation_steps=2, validation_prompts=("a boot",)
+    )
+    trainer.train(spec, TrainInputs(base_folder, photos, str(output)), emitted, never)
+    after = base.pipeline.unet.state_dict()
+    assert all(value.dtype == dtype and torch.equal(value, before[name]) for name, value in after.items())
+    assert all(metric["grad_norm"] > 0 for metric in emitted["metric"])
+    wish = GenerateSpec("a boot", 64, 64, (ImageUnit(0, 1),), num_inference_steps=2, lora_weights=(1.0,))
+    sampler.generate(
+        wish, GenerateInputs(base_folder, str(output), (emitted["checkpoint"][-1]["path"],)), emitted, never
+    )
+    assert len(emitted["sample"]) == len(emitted["image"]) == 1
+    base_model.forget_base()

@@ -246,7 +246,7 @@ def test_the_trained_lora_gives_in_use_what_it_gave_in_training(
         for name, weight in weights.items():
             weight.data = file.get_tensor(f"unet.{name}".replace(".default.", "."))
         batch = trainer.batch_at(data, range(4), 1, 1000, 0.18, 0.0)
-        in_training = float(trainer.training_loss(base.pipeline.unet, schedule, batch))
+        in_training = float(trainer.training_loss(base.pipeline.unet, schedule, batch).detach())
     lora.use_loras(base, [(path, 1.0)])
     with torch.no_grad():
         in_use = float(trainer.training_loss(base.pipeline.unet, schedule, batch))
