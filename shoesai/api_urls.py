@@ -22,5 +22,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/health", HealthView.as_view(), name="api-health"),
     path("api/schema", SpectacularAPIView.as_view(), name="api-schema"),
     path("docs", swagger, name="api-docs"),
-    re_path(r"^api(/.*)?$", NothingHereView.as_view(), name="api-nothing-here"),
+    re_path(r"^api(?:/[\s\S]*)?\Z", NothingHereView.as_view(), name="api-nothing-here"),
 ]

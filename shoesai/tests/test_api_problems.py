@@ -49,6 +49,8 @@ class ProblemTests(BaseTestCase):
             "/api",
             "/api/",
             "/api/nothing",
+            "/api/a%0Ab",
+            "/api/models%0A",
             "/api/generate/",
             "/api/jobs/1",
             "/api/models/%00",
