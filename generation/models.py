@@ -2,21 +2,12 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 from django.db import models
 from django.utils.text import slugify
 from django.utils.translation import gettext_lazy as _
 
-from shoesai.models import Blob, Job, Owned
+from shoesai.models import Blob, Job, Owned, SeedField
 from training.models import BaseModel, Checkpoint
-
-
-class SeedField(models.DecimalField):
-    """An unsigned 64-bit number. No database has that integer, so it is stored as a whole decimal."""
-
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
-        super().__init__(*args, **{**kwargs, "max_digits": 20, "decimal_places": 0})
 
 
 class Generation(Owned):

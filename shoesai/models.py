@@ -6,11 +6,33 @@ import uuid
 from typing import Any, Self
 
 from django.contrib.auth.models import AbstractUser
+from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
+from django.utils.functional import cached_property
 from django.utils.translation import gettext_lazy as _
 from knox.models import AbstractAuthToken
+
+from shoesai.engine.specs import MAX_SEED
+
+
+class SeedField(models.BigIntegerField):
+    """An unsigned 64-bit number in the signed column that databases have: two's complement.
+
+    Not a DecimalField: SQLite keeps 15 digits of one, and a picture would tell a seed that does not make it.
+    """
+
+    @cached_property
+    def validators(self) -> list[Any]:
+        return [MinValueValidator(0), MaxValueValidator(MAX_SEED)]
+
+    def get_prep_value(self, value: Any) -> Any:
+        number = super().get_prep_value(value)
+        return number - 2**64 if isinstance(number, int) and number >= 2**63 else number
+
+    def from_db_value(self, value: int | None, *_: Any) -> int | None:
+        return value + 2**64 if value is not None and value < 0 else value
 
 
 class User(AbstractUser):

@@ -10,7 +10,7 @@ from django.db import models
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from shoesai.models import Blob, Job, Owned, User
+from shoesai.models import Blob, Job, Owned, SeedField, User
 
 STARTER_WEIGHTS = Path(settings.BASE_DIR) / "shoesai" / "starter" / "weights" / "sd"
 
@@ -160,7 +160,7 @@ class ValidationImage(models.Model):
     step = models.PositiveIntegerField()
     seq = models.PositiveIntegerField()
     prompt = models.TextField()
-    seed = models.DecimalField(max_digits=20, decimal_places=0)
+    seed = SeedField()
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
 
     class Meta:

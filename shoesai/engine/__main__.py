@@ -192,7 +192,7 @@ def _in_words(error: Exception) -> tuple[str, str]:
         return "bad_weights", str(error)
     if isinstance(error, FloatingPointError):
         return "nan", str(error)
-    return "internal", f"{type(error).__name__}: {error}"
+    return "internal", f"An unforeseen fault ({type(error).__name__}); the engine's log has the details."
 
 
 def _make_room() -> None:

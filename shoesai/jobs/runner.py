@@ -42,7 +42,9 @@ def run(claim: Claim) -> None:
         claim.finish(Job.State.FAILED, code="bad_spec", text=str(error))
     except Exception as error:  # the one place where an unforeseen fault becomes words for the user
         logger.exception("job %s failed", claim.job.pk)
-        claim.finish(Job.State.FAILED, code="internal", text=f"{type(error).__name__}: {error}")
+        # Not the error's own words: they may hold a path of this machine.
+        text = f"An unforeseen fault ({type(error).__name__}); the worker's log has the details."
+        claim.finish(Job.State.FAILED, code="internal", text=text)
     else:
         claim.finish(Job.State.SUCCEEDED, result=result)
 

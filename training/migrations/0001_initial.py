@@ -2,6 +2,7 @@
 
 import django.db.models.deletion
 import django.utils.timezone
+import shoesai.models
 import uuid
 from django.conf import settings
 from django.db import migrations, models
@@ -133,7 +134,7 @@ class Migration(migrations.Migration):
                 ('step', models.PositiveIntegerField()),
                 ('seq', models.PositiveIntegerField()),
                 ('prompt', models.TextField()),
-                ('seed', models.DecimalField(decimal_places=0, max_digits=20)),
+                ('seed', shoesai.models.SeedField()),
                 ('blob', models.ForeignKey(on_delete=django.db.models.deletion.PROTECT, related_name='+', to='shoesai.blob')),
                 ('run', models.ForeignKey(on_delete=django.db.models.deletion.CASCADE, related_name='validation_images', to='training.trainingrun')),
             ],
