@@ -24,7 +24,7 @@ RUN_DIR = DATA_DIR / "run"
 LOG_DIR = DATA_DIR / "logs"
 # A folder in the seed's output layout: <run>/checkpoints/checkpoint-N/*.safetensors
 MODELS_DIR = Path(env.str("MODELS_DIR", str(DATA_DIR / "models"))).expanduser().resolve()
-for _folder in (BLOB_DIR, WORK_DIR, RUN_DIR, LOG_DIR):
+for _folder in (BLOB_DIR, WORK_DIR, RUN_DIR, LOG_DIR, DATA_DIR / "static"):
     _folder.mkdir(parents=True, exist_ok=True)
 
 DEBUG = env.bool("SHOESAI_DEBUG", False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import os
 import subprocess
 import sys
@@ -11,6 +12,7 @@ from io import BytesIO
 from typing import Any
 
 from django.conf import settings
+from django.contrib.auth.hashers import make_password
 from django.db import connection
 from django.test import TestCase, TransactionTestCase
 from PIL import Image
@@ -20,6 +22,10 @@ from generation.services import GenerationRequest, keep_image, request_generatio
 from shoesai.models import Job, Membership, Team, User
 from shoesai.site import stop_all
 from training.models import BaseModel
+
+
+PASSWORD = "a light table"
+_hashed = functools.cache(make_password)  # hashing is slow on purpose; once per process is enough for tests
 
 
 class People:
@@ -34,7 +40,7 @@ class People:
     def make_people(cls) -> None:
         cls.team = Team.objects.create(name="Studio")
         cls.alice, cls.bob, cls.charlie = (
-            User.objects.create_user(name, password="a light table") for name in ("alice", "bob", "charlie")
+            User.objects.create(username=name, password=_hashed(PASSWORD)) for name in ("alice", "bob", "charlie")
         )
         for person in (cls.alice, cls.bob):
             Membership.objects.create(team=cls.team, user=person)
