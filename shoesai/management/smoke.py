@@ -10,6 +10,8 @@ from io import BytesIO
 from typing import Any
 
 import numpy as np
+from django.conf import settings
+from django.core.management.base import CommandError
 
 from generation.models import Generation
 from generation.services import GenerationRequest, request_generation
@@ -29,6 +31,7 @@ from training.services import start_training
 PHOTOS = 2
 STEPS_OF_THE_PICTURE = 4
 WORKER_ANSWERS_SECONDS = 6.0
+WORKER_STARTS_SECONDS = 60.0
 PATIENCE_SECONDS = 600.0
 
 
@@ -60,6 +63,10 @@ def _a_worker() -> Iterator[bool]:
         return
     worker = start_worker()
     try:
+        deadline = time.monotonic() + WORKER_STARTS_SECONDS
+        while not worker_answers(2.0):
+            if worker.poll() is not None or time.monotonic() > deadline:
+                raise CommandError(f"The worker does not start: read {settings.LOG_DIR / 'worker.log'}.")
         yield True
     finally:
         stop_all(worker)

@@ -60,7 +60,7 @@ def test_one_report_lists_every_problem_by_file(tmp_path: Path) -> None:
             "../outside.png": "a trick",
         }
     )
-    captions += [
+    captions += [  # type: ignore[list-item]
         {"image_file": "good.png", "caption": "again"},
         {"caption": "no file"},
         "a word",
