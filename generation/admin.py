@@ -20,6 +20,7 @@ class GenerationAdmin(ReadOnly, admin.ModelAdmin):
     search_fields = ["prompt", "negative_prompt", "model_name", "owner__username", "id"]
     list_select_related = ["owner", "team", "job"]
     date_hierarchy = "created_at"
+    ordering = ["-created_at"]
     inlines = [LoraInline]
 
     @admin.display(description=_("prompt"), ordering="prompt")

@@ -118,6 +118,7 @@ class JobAdmin(ReadOnly, admin.ModelAdmin):
     search_fields = ["id", "owner__username", "kind", "error_text", "idempotency_key"]
     list_select_related = ["owner"]
     date_hierarchy = "created_at"
+    ordering = ["-created_at"]
     exclude = ["preview"]
     actions = ["cancel_jobs"]
 

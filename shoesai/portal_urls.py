@@ -1,6 +1,7 @@
 """Sign-in, account, jobs, and the pages of apps that have no prefix of their own in urls.py."""
 
 from django.contrib.auth.views import LoginView, LogoutView, PasswordChangeView
+from django.templatetags.static import static
 from django.urls import URLPattern, URLResolver, include, path, reverse_lazy
 from django.views.generic import RedirectView
 
@@ -8,6 +9,7 @@ from shoesai import views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", RedirectView.as_view(pattern_name="generate"), name="home"),
+    path("favicon.ico", RedirectView.as_view(url=static("icons/favicon.svg"))),
     path("login/", LoginView.as_view(redirect_authenticated_user=True), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("account/", views.account, name="account"),

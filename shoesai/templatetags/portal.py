@@ -50,6 +50,12 @@ def ago(moment: datetime | None) -> SafeString | str:
 
 
 @register.filter
+def compact(value: float) -> str:
+    """7.5 and 8, never 7.50 or 8.0."""
+    return f"{value:g}"
+
+
+@register.filter
 def seconds(value: float | None) -> str:
     if not value:
         return "–"

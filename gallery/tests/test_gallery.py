@@ -1,0 +1,182 @@
+"""The gallery: who sees what, searching, one picture, and taking pictures out."""
+
+from __future__ import annotations
+
+import csv
+import io
+import json
+import uuid
+import zipfile
+from datetime import timedelta
+from typing import Any
+from unittest.mock import patch
+
+from django.urls import reverse
+from django.utils import timezone
+
+from generation.models import GeneratedImage
+from generation.tests.test_portal_generate import checkpoint_of
+from shoesai.testing import BaseTestCase, finished_generation
+from training.models import Dataset, DatasetVersion, TrainingRun
+
+
+class GalleryTest(BaseTestCase):
+    def setUp(self) -> None:
+        self.client.force_login(self.alice)
+
+    def shown(self, **query: Any) -> list[GeneratedImage]:
+        return self.client.get(reverse("gallery"), query).context["images"]
+
+    def test_an_empty_gallery_shows_the_next_step(self) -> None:
+        page = self.client.get(reverse("gallery"))
+        self.assertContains(page, "The gallery is empty")
+        self.assertContains(page, reverse("generate"))
+
+    def test_one_sees_ones_own_and_ones_teams_pictures_only(self) -> None:
+        mine = finished_generation(self.alice).images.get()
+        ours = finished_generation(self.bob).images.get()
+        finished_generation(self.charlie)
+        self.assertEqual(self.shown(), [ours, mine])
+        self.client.force_login(self.charlie)
+        self.assertEqual(len(self.shown()), 1)
+
+    def test_search_wants_every_word_in_any_order(self) -> None:
+        finished_generation(self.alice, prompt="red leather sneakers")
+        finished_generation(self.alice, prompt="red suede loafers")
+        self.assertEqual(len(self.shown(q="Leather RED")), 1)
+        self.assertEqual(len(self.shown(q="red")), 2)
+        self.assertContains(self.client.get(reverse("gallery"), {"q": "green"}), "No picture matches")
+
+    def test_the_model_filter_narrows_and_combines_with_the_search(self) -> None:
+        checkpoint_of(self.alice)
+        finished_generation(self.alice, prompt="red shoes")
+        trained = finished_generation(self.alice, prompt="red shoes", model_name="spring/checkpoint-150").images.get()
+        finished_generation(self.alice, prompt="blue shoes", model_name="spring/checkpoint-150")
+        self.assertEqual(self.shown(model="spring/checkpoint-150", q="red"), [trained])
+        self.assertEqual(self.shown(model="no such model"), [])
+
+    def test_the_model_filter_names_no_model_of_others(self) -> None:
+        checkpoint_of(self.charlie, name="secret")
+        finished_generation(self.charlie, model_name="secret/checkpoint-150")
+        finished_generation(self.alice)
+        self.assertNotContains(self.client.get(reverse("gallery")), "secret")
+
+    def test_pages_follow_each_other_without_gap_or_repetition_even_at_one_moment(self) -> None:
+        finished_generation(self.alice, pictures=7)
+        GeneratedImage.objects.update(created_at=timezone.now())
+        seen: list[GeneratedImage] = []
+        with patch("gallery.views.PAGE", 3):
+            page = self.shown()
+            while page:
+                seen += page
+                page = self.shown(after=page[-1].pk)
+        self.assertEqual(len(seen), 7)
+        self.assertEqual(len(set(seen)), 7)
+
+    def test_htmx_gets_only_the_next_tiles_and_they_lead_on(self) -> None:
+        finished_generation(self.alice, pictures=5)
+        with patch("gallery.views.PAGE", 2):
+            first = self.shown(q="red")
+            response = self.client.get(
+                reverse("gallery"), {"q": "red", "after": first[-1].pk}, HTTP_HX_REQUEST="true"
+            )
+        self.assertNotContains(response, "<html")
+        self.assertContains(response, 'name="image"', count=2)
+        self.assertContains(response, f"?q=red&amp;after={response.context['images'][-1].pk}")
+
+    def test_a_number_that_is_no_id_is_a_404(self) -> None:
+        self.assertEqual(self.client.get(reverse("gallery"), {"after": "7"}).status_code, 404)
+
+
+class PicturePageTest(BaseTestCase):
+    def setUp(self) -> None:
+        self.client.force_login(self.bob)
+
+    def test_it_tells_everything_that_made_the_picture_and_where_it_comes_from(self) -> None:
+        checkpoint = checkpoint_of(self.alice, self.team)
+        dataset = Dataset.objects.create(owner=self.alice, team=self.team, name="Spring photos")
+        version = DatasetVersion.objects.create(dataset=dataset, number=2, content_hash="0" * 64, photo_count=48)
+        TrainingRun.objects.update(dataset_version=version)
+        generation = finished_generation(self.alice, model_name=checkpoint.name, seed=2**63, negative_prompt="blurry")
+        page = self.client.get(reverse("image", args=[generation.images.get().pk]))
+        for words in ("red sneakers", "blurry", str(2**63), "DDIM", "128 × 128 px", "alice", checkpoint.name,
+                      "Spring photos v2", "48 photos"):  # fmt: skip
+            self.assertContains(page, words)
+
+    def test_the_arrows_stay_inside_the_filter(self) -> None:
+        pictures = [finished_generation(self.alice, prompt=f"{colour} shoes").images.get() for colour in
+                    ("red", "blue", "red")]  # fmt: skip
+        for age, picture in enumerate(reversed(pictures)):
+            GeneratedImage.objects.filter(pk=picture.pk).update(created_at=timezone.now() - timedelta(hours=age))
+        page = self.client.get(reverse("image", args=[pictures[2].pk]), {"q": "red"})
+        self.assertEqual(page.context["older"], pictures[0])
+        self.assertIsNone(page.context["newer"])
+        self.assertContains(page, f"{reverse('image', args=[pictures[0].pk])}?q=red")
+
+    def test_the_metadata_is_the_recipe(self) -> None:
+        image = finished_generation(self.alice, seed=7).images.get()
+        response = self.client.get(reverse("image-metadata", args=[image.pk]))
+        recipe = json.loads(response.content)
+        self.assertEqual((recipe["seed"], recipe["model"], recipe["sha256"]), (7, "starter", image.blob_id))
+        self.assertIn("red-sneakers_7.json", response["Content-Disposition"])
+
+    def test_somebody_elses_picture_is_a_404(self) -> None:
+        image = finished_generation(self.charlie).images.get()
+        for name in ("image", "image-metadata"):
+            self.assertEqual(self.client.get(reverse(name, args=[image.pk])).status_code, 404)
+
+
+class SelectionTest(BaseTestCase):
+    def setUp(self) -> None:
+        self.client.force_login(self.alice)
+        self.images = list(finished_generation(self.alice, pictures=3, prompt="=Red sneakers!", seed=40).images.all())
+
+    def take(self, name: str, images: list[GeneratedImage]) -> Any:
+        return self.client.post(reverse(name), {"image": [str(image.pk) for image in images]})
+
+    def test_the_zip_holds_the_pictures_by_name_with_metadata_and_has_its_exact_length(self) -> None:
+        response = self.take("gallery-zip", self.images[:2])
+        body = response.getvalue()
+        self.assertEqual(int(response["Content-Length"]), len(body))
+        self.assertIn("attachment", response["Content-Disposition"])
+        archive = zipfile.ZipFile(io.BytesIO(body))
+        self.assertIsNone(archive.testzip())
+        seeds = sorted(image.seed_number for image in self.images[:2])
+        pictures = [f"red-sneakers_{seed}.png" for seed in seeds]
+        self.assertEqual(sorted(archive.namelist()), sorted([*pictures, "metadata.json", "metadata.csv"]))
+        self.assertTrue(all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist()))
+        rows = json.loads(archive.read("metadata.json"))
+        self.assertEqual(sorted(row["file"] for row in rows), pictures)
+        self.assertEqual({row["prompt"] for row in rows}, {"=Red sneakers!"})
+        table = list(csv.DictReader(io.StringIO(archive.read("metadata.csv").decode("utf-8-sig"))))
+        self.assertEqual({row["prompt"] for row in table}, {"'=Red sneakers!"})
+
+    def test_the_same_prompt_and_seed_twice_are_two_files(self) -> None:
+        again = finished_generation(self.alice, prompt="=Red sneakers!", seed=40, guidance_scale=9).images.get()
+        first = next(image for image in self.images if image.seed_number == 40)
+        archive = zipfile.ZipFile(io.BytesIO(self.take("gallery-zip", [first, again]).getvalue()))
+        self.assertIn("red-sneakers_40.png", archive.namelist())
+        self.assertIn("red-sneakers_40_2.png", archive.namelist())
+
+    def test_metadata_of_a_selection_is_a_list(self) -> None:
+        rows = json.loads(self.take("gallery-metadata", self.images).content)
+        self.assertEqual({row["id"] for row in rows}, {str(image.pk) for image in self.images})
+
+    def test_others_pictures_never_come_along(self) -> None:
+        foreign = finished_generation(self.charlie).images.get()
+        rows = json.loads(self.take("gallery-metadata", [self.images[0], foreign]).content)
+        self.assertEqual(len(rows), 1)
+        self.assertRedirects(self.take("gallery-zip", [foreign]), reverse("gallery"))
+
+    def test_an_empty_selection_goes_back_and_says_so(self) -> None:
+        response = self.client.post(reverse("gallery-zip"), {}, follow=True)
+        self.assertContains(response, "Nothing was selected")
+
+    def test_nonsense_ids_are_a_404_and_unknown_ones_nothing(self) -> None:
+        self.assertEqual(self.client.post(reverse("gallery-zip"), {"image": "x"}).status_code, 404)
+        self.assertEqual(self.client.post(reverse("gallery-zip"), {"image": uuid.uuid4()}).status_code, 302)
+
+    def test_taking_out_needs_a_post_and_a_session(self) -> None:
+        self.assertEqual(self.client.get(reverse("gallery-zip")).status_code, 405)
+        self.client.logout()
+        self.assertEqual(self.take("gallery-zip", self.images).status_code, 302)

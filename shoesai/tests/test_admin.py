@@ -1,0 +1,64 @@
+"""The administration shows every table, changes only what people may change, and holds no secret."""
+
+from __future__ import annotations
+
+from django.apps import apps
+from django.contrib import admin
+from django.urls import reverse
+
+from shoesai.accounts import create_token
+from shoesai.jobs import queue
+from shoesai.models import ApiToken, Job
+from shoesai.testing import BaseTestCase, finished_generation
+
+OURS = ("shoesai", "training", "generation")
+
+
+class AdminTest(BaseTestCase):
+    def setUp(self) -> None:
+        self.alice.is_staff = self.alice.is_superuser = True
+        self.alice.save()
+        self.client.force_login(self.alice)
+
+    def test_every_model_of_ours_can_be_browsed_and_searched(self) -> None:
+        finished_generation(self.alice)
+        create_token(self.alice, "script")
+        inline_only = {"GenerationLora"}
+        for model in (model for app in OURS for model in apps.get_app_config(app).get_models()):
+            if model.__name__ in inline_only:
+                continue
+            with self.subTest(model.__name__):
+                self.assertIn(model, admin.site._registry)
+                options = model._meta
+                address = reverse(f"admin:{options.app_label}_{options.model_name}_changelist")
+                self.assertEqual(self.client.get(address, {"q": "red"}).status_code, 200)
+
+    def test_a_picture_and_its_generation_open(self) -> None:
+        image = finished_generation(self.alice).images.get()
+        for name, pk in (("generatedimage", image.pk), ("generation", image.generation_id)):
+            self.assertContains(self.client.get(reverse(f"admin:generation_{name}_change", args=[pk])), "red sneakers")
+
+    def test_pickles_of_django_q2_are_not_there(self) -> None:
+        self.assertFalse([model for model in admin.site._registry if model._meta.app_label == "django_q"])
+
+    def test_jobs_are_read_only_and_are_cancelled_through_the_queue(self) -> None:
+        job = queue.enqueue(owner=self.bob, kind="scan_models")
+        self.assertEqual(self.client.post(reverse("admin:shoesai_job_change", args=[job.pk]), {}).status_code, 403)
+        data = {"action": "cancel_jobs", "_selected_action": [str(job.pk)]}
+        response = self.client.post(reverse("admin:shoesai_job_changelist"), data, follow=True)
+        self.assertContains(response, "1 job was asked to stop.")
+        job.refresh_from_db()
+        self.assertEqual(job.state, Job.State.CANCELLED)
+
+    def test_tokens_show_no_secret_and_no_digest(self) -> None:
+        secret = create_token(self.bob, "script")
+        token = ApiToken.objects.get()
+        page = self.client.get(reverse("admin:shoesai_apitoken_changelist"))
+        self.assertContains(page, "script")
+        self.assertNotContains(page, secret)
+        self.assertNotContains(page, f">{token.digest}<")
+        self.assertEqual(self.client.get(reverse("admin:shoesai_apitoken_add")).status_code, 403)
+
+    def test_only_staff_come_in(self) -> None:
+        self.client.force_login(self.bob)
+        self.assertEqual(self.client.get(reverse("admin:index")).status_code, 302)
