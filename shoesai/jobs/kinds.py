@@ -17,6 +17,7 @@ class Kind:
     """`handler(claim) -> result dict`; `on_change(job)` is called inside the transaction of every state change.
 
     A `yields` kind steps aside at a safe point when better-priority work waits in its lane, and goes on later.
+    `housekeeping` is the platform's own work: no quota counts it and no list of people's work shows it.
     """
 
     lane: str
@@ -24,6 +25,7 @@ class Kind:
     priority: int
     on_change: str = ""
     yields: bool = False
+    housekeeping: bool = False
 
 
 KINDS: dict[str, Kind] = {
@@ -31,10 +33,12 @@ KINDS: dict[str, Kind] = {
     "train": Kind(
         "gpu", "training.tasks.train_lora", priority=10, on_change="training.services.follow_job", yields=True
     ),
-    "scan_models": Kind("cpu", "training.tasks.scan_models", priority=10),
-    "canary.gpu": Kind("gpu", "shoesai.jobs.tasks.sing", priority=-10),
-    "canary.cpu": Kind("cpu", "shoesai.jobs.tasks.sing", priority=-10),
+    "scan_models": Kind("cpu", "training.tasks.scan_models", priority=10, housekeeping=True),
+    "canary.gpu": Kind("gpu", "shoesai.jobs.tasks.sing", priority=-10, housekeeping=True),
+    "canary.cpu": Kind("cpu", "shoesai.jobs.tasks.sing", priority=-10, housekeeping=True),
 }
+
+HOUSEKEEPING = [name for name, row in KINDS.items() if row.housekeeping]
 
 
 def run_handler(claim: Claim) -> dict[str, Any]:

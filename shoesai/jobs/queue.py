@@ -18,7 +18,7 @@ from django.db import transaction
 from django.db.models import F, OuterRef, Subquery
 from django.utils import timezone
 
-from shoesai.jobs.kinds import KINDS, notify_change
+from shoesai.jobs.kinds import HOUSEKEEPING, KINDS, notify_change
 from shoesai.models import Job, Team, User
 
 
@@ -85,9 +85,8 @@ def enqueue(
     """
     row = KINDS[kind]
     with accepting(owner):
-        live = Job.objects.filter(owner=owner, state__in=Job.LIVE).exclude(kind__startswith="canary").count()
-        if live >= settings.JOB_MAX_QUEUED_PER_USER:
-            raise QueueFull(f"{live} jobs are waiting or running already; at most {settings.JOB_MAX_QUEUED_PER_USER}.")
+        if not row.housekeeping:
+            _check_quota(owner)
         job = Job.objects.create(
             owner=owner,
             team=team,
@@ -101,6 +100,12 @@ def enqueue(
         notify_change(job)
         ring(row.lane)
     return job
+
+
+def _check_quota(owner: User) -> None:
+    live = Job.objects.filter(owner=owner, state__in=Job.LIVE).exclude(kind__in=HOUSEKEEPING).count()
+    if live >= settings.JOB_MAX_QUEUED_PER_USER:
+        raise QueueFull(f"{live} jobs are waiting or running already; at most {settings.JOB_MAX_QUEUED_PER_USER}.")
 
 
 def job_for_key(owner: User, key: str | None, digest: str) -> Job | None:
@@ -224,10 +229,10 @@ def claim(lane: str) -> Claim | None:
 
 
 def more_urgent_waits(job: Job) -> bool:
-    """Canaries do not count: a heartbeat says as much as they do."""
+    """The platform's own work does not count: a heartbeat says as much as a canary does."""
     return (
         Job.objects.filter(lane=job.lane, state=Job.State.QUEUED, priority__lt=job.priority)
-        .exclude(kind__startswith="canary")
+        .exclude(kind__in=HOUSEKEEPING)
         .exists()
     )
 
@@ -252,7 +257,7 @@ def position(job: Job) -> int:
     """How many jobs of the lane go before this queued one, as far as priority and age tell."""
     if job.state != Job.State.QUEUED:
         return 0
-    waiting = Job.objects.filter(lane=job.lane, state=Job.State.QUEUED).exclude(kind__startswith="canary")
+    waiting = Job.objects.filter(lane=job.lane, state=Job.State.QUEUED).exclude(kind__in=HOUSEKEEPING)
     before = waiting.filter(priority__lt=job.priority) | waiting.filter(
         priority=job.priority, created_at__lt=job.created_at
     )
