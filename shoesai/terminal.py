@@ -120,6 +120,8 @@ class _Lines:
     def show(self, done: int, total: int, message: str) -> None:
         now = time.monotonic()
         ended = total > 0 and done >= total
+        if not (total or message):
+            return
         if now - self._at < PLAIN_LINE_SECONDS and not (ended or not total):
             return
         line = f"{self._what}: {done}/{total} {message}" if total else f"{self._what}: {message}"
@@ -147,7 +149,7 @@ def follow(job: Job, what: str, *, quiet: bool = False, timeout: float = float("
         while True:
             try:
                 job = Job.objects.defer("preview", "spec").get(pk=job.pk)
-                view.show(job.progress_step, job.progress_total, _message(job))
+                view.show(_steps_done(job), job.progress_total, _message(job))
                 if not job.is_live or time.monotonic() > deadline:
                     return job
                 waiting.look_at(job)
@@ -174,6 +176,11 @@ def finished(job: Job, what: str, *, quiet: bool = False, timeout: float = float
         queue.request_cancel(job)
         raise CommandError(f"{what.strip()} did not end within {timeout:.0f} s.", returncode=FAILED)
     return job
+
+
+def _steps_done(job: Job) -> int:
+    """The last steps of a job may end it before they were reported."""
+    return job.progress_total if job.state == Job.State.SUCCEEDED else job.progress_step
 
 
 def _message(job: Job) -> str:

@@ -27,7 +27,7 @@ ALIASES = {
     "runwayml/stable-diffusion-v1-5": "sd15",
     "stable-diffusion-v1-5/stable-diffusion-v1-5": "sd15",
 }
-FLAGS: dict[str, str] = {
+HELP: dict[str, str] = {
     "train_batch_size": "Photos per forward pass.",
     "gradient_accumulation_steps": "Batches per optimizer step.",
     "learning_rate": "Reached after the warm-up.",
@@ -37,12 +37,15 @@ FLAGS: dict[str, str] = {
     "validation_steps": "Draw the validation prompts every so many steps; 0 never.",
     "rank": "Rank of the LoRA matrices.",
     "lora_alpha": "Their scale is lora_alpha / rank.",
+    "gradient_checkpointing": "Less memory, more time.",
     "max_grad_norm": "Longer gradients are cut to this length.",
-    "caption_dropout": "Share of captions that are left empty.",
     "adam_weight_decay": "AdamW's weight decay.",
+    "caption_dropout": "Share of captions that are left empty.",
     "seed": "Of everything random in the training.",
 }
-DEFAULTS = {each.name: each.default for each in fields(TrainSpec)}
+# Every other field of the spec is a flag of its own name, so a new training option needs nothing here.
+_NOT_PLAIN = {"version", "resolution", "validation_prompts"}
+DEFAULTS = {each.name: each.default for each in fields(TrainSpec) if each.name not in _NOT_PLAIN}
 
 
 class Command(DataCommand):
@@ -53,23 +56,15 @@ class Command(DataCommand):
 
     def add_arguments(self, parser: CommandParser) -> None:
         _add_sources(parser)
-        for name, text in FLAGS.items():
-            default = DEFAULTS[name]
-            parser.add_argument(f"--{name}", type=type(default), default=default, help=f"{text} [{default}]")
+        for name, default in DEFAULTS.items():
+            kind: dict[str, Any] = {"type": type(default)}
+            if isinstance(default, bool):
+                kind = {"action": argparse.BooleanOptionalAction}
+            parser.add_argument(f"--{name}", default=default, help=f"{HELP.get(name, '')} [{default}]", **kind)
         parser.add_argument("--resolution", type=int, help="Default: the base model's own.")
         parser.add_argument("--validation_prompt", action="append", default=[], help="Can be repeated.")
-        parser.add_argument(
-            "--gradient_checkpointing",
-            action=argparse.BooleanOptionalAction,
-            default=DEFAULTS["gradient_checkpointing"],
-            help="Less memory, more time.",
-        )
-        parser.add_argument(
-            "--no-follow", action="store_true", help="Queue it and return; writes no --output_dir."
-        )
-        parser.add_argument(
-            "--dry-run", action="store_true", help="Print the plan; import and train nothing."
-        )
+        parser.add_argument("--no-follow", action="store_true", help="Queue it and return; writes no --output_dir.")
+        parser.add_argument("--dry-run", action="store_true", help="Print the plan; import and train nothing.")
         super().add_arguments(parser)
 
     def handle(self, *args: Any, **options: Any) -> None:
@@ -108,8 +103,8 @@ class Command(DataCommand):
             text = f"--resume: there is no run named {options['resume']!r}."
             raise CommandError(text, returncode=terminal.NOT_FOUND)
         _prepare(options["output_dir"])
-        terminal.say(f"{run.name} goes on from step {run.resume_step} with the settings it was started with.")
         resume_training(run)
+        terminal.say(f"{run.name} goes on from step {run.resume_step} with the settings it was started with.")
         self._follow(run, options)
 
     def _follow(self, run: TrainingRun, options: dict[str, Any]) -> None:
@@ -149,9 +144,7 @@ class Command(DataCommand):
             }
         )
 
-    def _print_plan(
-        self, name: str, base: BaseModel, spec: TrainSpec, photos: int, options: dict[str, Any]
-    ) -> None:
+    def _print_plan(self, name: str, base: BaseModel, spec: TrainSpec, photos: int, options: dict[str, Any]) -> None:
         seen = spec.max_train_steps * spec.train_batch_size * spec.gradient_accumulation_steps
         plan = {
             "run": name,
@@ -182,9 +175,7 @@ def _add_sources(parser: CommandParser) -> None:
         "--dataset",
         help="A dataset that is imported already; with --dataset_path: the name to import it under.",
     )
-    parser.add_argument(
-        "--output_dir", type=Path, help="Where checkpoints and pictures are written at the end."
-    )
+    parser.add_argument("--output_dir", type=Path, help="Where checkpoints and pictures are written at the end.")
     parser.add_argument("--run_name", help="Default: the last part of --output_dir.")
     parser.add_argument("--resume", metavar="RUN", help="Go on with a run that was stopped or failed.")
 
@@ -204,19 +195,16 @@ def _base_model(name: str) -> BaseModel:
 
 def _spec(base: BaseModel, options: dict[str, Any]) -> TrainSpec:
     return TrainSpec(
-        **{name: options[name] for name in FLAGS},
+        **{name: options[name] for name in DEFAULTS},
         resolution=options["resolution"] or base.resolution,
         validation_prompts=tuple(options["validation_prompt"]),
-        gradient_checkpointing=options["gradient_checkpointing"],
     )
 
 
 def _run_name(options: dict[str, Any]) -> str:
     name = options["run_name"] or (options["output_dir"].resolve().name if options["output_dir"] else "")
     if not name:
-        raise CommandError(
-            "Give --output_dir or --run_name: the run needs a name.", returncode=terminal.USAGE
-        )
+        raise CommandError("Give --output_dir or --run_name: the run needs a name.", returncode=terminal.USAGE)
     return name
 
 
