@@ -45,7 +45,7 @@ def test_every_importer_in_the_table_reads_a_folder() -> None:
 
 
 def test_one_report_lists_every_problem_by_file(tmp_path: Path) -> None:
-    captions = entries(
+    captions: list[Any] = entries(
         {
             "good.png": "a shoe",
             "missing.png": "a shoe that is not there",
@@ -60,7 +60,7 @@ def test_one_report_lists_every_problem_by_file(tmp_path: Path) -> None:
             "../outside.png": "a trick",
         }
     )
-    captions += [  # type: ignore[list-item]
+    captions += [
         {"image_file": "good.png", "caption": "again"},
         {"caption": "no file"},
         "a word",
