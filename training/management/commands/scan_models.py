@@ -22,6 +22,4 @@ class Command(DataCommand):
         else:
             for name in report.registered:
                 self.stdout.write(name)
-        terminal.say(
-            f"{len(report.registered)} new, {len(report.known)} known, {len(report.problems)} left out."
-        )
+        terminal.say(f"{len(report.registered)} new, {len(report.known)} known, {len(report.problems)} left out.")
