@@ -44,7 +44,7 @@ def find_checkpoint(user: User, name: str) -> Checkpoint:
         )
         if found:
             return found
-    raise UnknownModel(f"There is no model named {name!r}. GET /api/models lists the names.")
+    raise UnknownModel(f"There is no model named {name!r} among those you can use.")
 
 
 def list_models(user: User) -> list[dict[str, Any]]:

@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import uuid
 from pathlib import Path
+from typing import Any, Self
 
 from django.conf import settings
 from django.db import models
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
-from shoesai.models import Blob, Job, Owned, SeedField, User
+from shoesai.models import Blob, Job, Owned, OwnedQuerySet, SeedField, User
 
 STARTER_WEIGHTS = Path(settings.BASE_DIR) / "shoesai" / "starter" / "weights" / "sd"
 
@@ -104,6 +106,15 @@ class BaseModel(models.Model):
         return Path(settings.MODELS_DIR) / self.location
 
 
+class TrainingRunQuerySet(OwnedQuerySet):
+    def visible_to(self, user: Any) -> Self:
+        """Also what was found in MODELS_DIR: the operator put it there for everybody, like a base model."""
+        if not user.is_authenticated:
+            return self.none()
+        mine = Q(owner=user) | Q(team__in=user.teams.all())
+        return self.filter(mine | Q(state=TrainingRun.State.IMPORTED))
+
+
 class TrainingRun(Owned):
     """A training with a life of its own; it has one Job for each stretch between pauses."""
 
@@ -132,6 +143,8 @@ class TrainingRun(Owned):
     resume_step = models.PositiveIntegerField(default=0)
     finished_at = models.DateTimeField(null=True, blank=True)
     train_seconds = models.FloatField(default=0)
+
+    objects = TrainingRunQuerySet.as_manager()
 
     class Meta:
         ordering = ["-created_at"]

@@ -84,6 +84,7 @@ def _follow(claim: Claim, child: EngineChild, handlers: Handlers) -> Event:
         if event and event.get("job") == str(claim.job.pk):
             name = event["event"]
             if name == "done":
+                claim.beat(**progress)  # a short job ends between two beats
                 return event
             if name == "stopped":
                 raise stop.exception()

@@ -13,6 +13,7 @@ from django.test import override_settings
 from shoesai import files
 from shoesai.models import Blob
 from shoesai.testing import BaseTestCase, starter
+from training.catalogue import find_checkpoint
 from training.models import BaseModel, Checkpoint, Family, TrainingRun
 from training.outputs import write_outputs
 from training.scan import ScanReport, scan
@@ -64,6 +65,12 @@ class ScanTest(BaseTestCase):
         self.put_checkpoint(1000, lora_bytes(fill=2))
         self.assertEqual(scan(self.charlie).registered, ["casual/checkpoint-1000"])
         self.assertEqual(TrainingRun.objects.get().owner, self.alice)
+
+    def test_what_the_operator_put_there_is_for_everybody(self) -> None:
+        self.put_checkpoint(500, lora_bytes(fill=1))
+        scan(self.alice)
+        for person in (self.alice, self.bob, self.charlie):
+            self.assertEqual(find_checkpoint(person, "casual/checkpoint-500").step, 500)
 
     def test_final_weights_that_are_the_last_checkpoint_are_not_registered_twice(self) -> None:
         self.put_checkpoint(500, lora_bytes(fill=1))
