@@ -61,9 +61,7 @@ class GenerateForm(forms.Form):
         label=_("Prompt"),
         strip=False,
         required=False,
-        widget=forms.Textarea(
-            attrs={"rows": 3, "placeholder": _("red leather sneakers with white soles, side view"), "autofocus": True}
-        ),
+        widget=forms.Textarea(attrs={"rows": 3, "placeholder": _("red leather sneakers with white soles, side view")}),
     )
     negative_prompt = forms.CharField(
         label=_("Negative prompt"),

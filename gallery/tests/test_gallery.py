@@ -77,7 +77,9 @@ class GalleryTest(BaseTestCase):
         finished_generation(self.alice, pictures=5)
         with patch("gallery.views.PAGE", 2):
             first = self.shown(q="red")
-            response = self.client.get(reverse("gallery"), {"q": "red", "after": first[-1].pk}, HTTP_HX_REQUEST="true")
+            response = self.client.get(
+                reverse("gallery"), {"q": "red", "after": str(first[-1].pk)}, HTTP_HX_REQUEST="true"
+            )
         self.assertNotContains(response, "<html")
         self.assertContains(response, 'name="image"', count=2)
         self.assertContains(response, f"?q=red&amp;after={response.context['images'][-1].pk}")

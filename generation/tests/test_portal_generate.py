@@ -13,7 +13,7 @@ from shoesai.models import Job
 from shoesai.testing import BaseTestCase, finished_generation, keep_plain_image, starter
 from training.models import Checkpoint, TrainingRun
 
-HTMX = {"HTTP_HX_REQUEST": "true"}
+HTMX: dict[str, Any] = {"HTTP_HX_REQUEST": "true"}
 
 
 def asked(**changes: Any) -> dict[str, Any]:
@@ -69,7 +69,7 @@ class GeneratePageTest(BaseTestCase):
         self.assertContains(response, 'class="tile waiting"', count=2)
 
     def test_what_the_service_refuses_is_said_at_its_field_and_makes_no_job(self) -> None:
-        bad = {
+        bad: dict[str, Any] = {
             "prompt": "",
             "num_images": 11,
             "num_inference_steps": -3,
@@ -130,7 +130,7 @@ class GeneratePageTest(BaseTestCase):
         generation = finished_generation(
             self.alice, prompt="blue loafers", model_name="spring/checkpoint-150", seed=2**63, width=96, height=128
         )
-        page = self.client.get(reverse("generate"), {"from": generation.images.get().pk})
+        page = self.client.get(reverse("generate"), {"from": str(generation.images.get().pk)})
         form = page.context["form"]
         self.assertEqual(form["prompt"].value(), "blue loafers")
         self.assertEqual(form["model_name"].value(), "spring/checkpoint-150")
@@ -140,7 +140,7 @@ class GeneratePageTest(BaseTestCase):
 
     def test_settings_of_somebody_elses_picture_are_a_404(self) -> None:
         image = finished_generation(self.charlie).images.get()
-        self.assertEqual(self.client.get(reverse("generate"), {"from": image.pk}).status_code, 404)
+        self.assertEqual(self.client.get(reverse("generate"), {"from": str(image.pk)}).status_code, 404)
         self.assertEqual(self.client.get(reverse("generate"), {"from": "no id"}).status_code, 404)
 
     def test_the_page_has_no_inline_script_or_style(self) -> None:
@@ -159,7 +159,7 @@ class FragmentTest(BaseTestCase):
         self.client.post(reverse("generate"), asked(num_images=3))
         self.generation = Generation.objects.get()
 
-    def fragment(self, **headers: str) -> Any:
+    def fragment(self, **headers: Any) -> Any:
         return self.client.get(reverse("generation", args=[self.generation.pk]), **HTMX, **headers)
 
     def now(self, **changes: Any) -> None:

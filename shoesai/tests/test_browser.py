@@ -53,9 +53,13 @@ class Studio(People):
 
     def open(self, **options: Any) -> Any:
         page = self.browser.new_context(base_url=self.address, **options).new_page()
-        page.on("console", lambda said: said.type in ("error", "warning") and self.complaints.append(said.text))
+        page.on("console", self.hear)
         page.on("pageerror", lambda error: self.complaints.append(str(error)))
         return page
+
+    def hear(self, said: Any) -> None:
+        if said.type in ("error", "warning"):
+            self.complaints.append(said.text)
 
     def signed_in(self, **options: Any) -> Any:
         page = self.open(**options)

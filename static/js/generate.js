@@ -79,5 +79,12 @@ document.addEventListener("generated", () => {
   form().querySelectorAll(".error, .problem").forEach((error) => error.remove());
   form().querySelectorAll(".has-error").forEach((field) => field.classList.remove("has-error"));
 });
-document.addEventListener("htmx:afterSwap", prepare);
+document.addEventListener("htmx:afterSwap", (event) => {
+  prepare();
+  if (event.target.id === "generate-form") form().querySelector(".has-error :is(input, textarea, select)")?.focus();
+});
 prepare();
+
+// Not on a touch screen, where it would raise the keyboard.
+if (matchMedia("(hover: hover)").matches && !location.hash) form().elements.prompt.focus({ preventScroll: true });
+if (navigator.platform.startsWith("Mac")) form().querySelector(".keys-hint kbd").textContent = "⌘";
