@@ -19,10 +19,10 @@ TEXT, SCALE, SEED = "at most 2,000 characters", "between 0 and 30", "between 0 a
 
 # field, value (raw JSON when it is bytes), what the message must say
 BAD: list[tuple[str, Any, str]] = [
-    ("model_name", "nothing", "GET /api/models"),
-    ("model_name", "nothing/checkpoint-150", "GET /api/models"),
-    ("model_name", "../../etc/passwd", "GET /api/models"),
-    ("model_name", "a/checkpoint-99999999999999999999", "GET /api/models"),
+    ("model_name", "nothing", "among those you can use"),
+    ("model_name", "nothing/checkpoint-150", "among those you can use"),
+    ("model_name", "../../etc/passwd", "among those you can use"),
+    ("model_name", "a/checkpoint-99999999999999999999", "among those you can use"),
     ("model_name", "", "must not be empty"),
     ("model_name", "a" * 201, "at most 200 characters"),
     ("model_name", "a\x00", "not text"),
@@ -79,7 +79,7 @@ BAD: list[tuple[str, Any, str]] = [
     ("scheduler", None, "must not be null"),
     ("scheduler", ["ddim"], "ddim"),
     ("loras", "casual/checkpoint-150", "list"),
-    ("loras", [{"name": "nothing/checkpoint-1"}], "GET /api/models"),
+    ("loras", [{"name": "nothing/checkpoint-1"}], "among those you can use"),
     ("loras", [{"name": "a"}] * 5, "4"),
     ("loras[0]", ["a"], "JSON object"),
     ("loras[0].name", [{"weight": 1}], "is required"),
