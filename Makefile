@@ -27,11 +27,11 @@ lint: install  ## ruff and mypy
 	$(BIN)/mypy shoesai training generation gallery evaluation
 
 test: lint  ## lint, then every quick test; again on PostgreSQL where one is reachable
-	$(BIN)/pytest -m "not slow" --timeout 300 $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" --timeout 300 $(ARGS)
 	$(BIN)/python -m shoesai.tests.on_postgresql $(ARGS)
 
 test-slow: install  ## full-size models, storms, long stories
-	$(BIN)/pytest -m slow --timeout 2400 $(ARGS)
+	$(BIN)/python -m pytest -m slow --timeout 2400 $(ARGS)
 
 clean:  ## forget everything but the sources
 	rm -rf .venv var

@@ -29,6 +29,7 @@ from rest_framework.views import APIView
 from shoesai import health
 from shoesai.auth import HasScope, require_scope
 from shoesai.jobs import queue
+from shoesai.jobs.kinds import HOUSEKEEPING
 from shoesai.models import ApiToken, Job
 from shoesai.problems import Problem, documented
 from shoesai.serializers import JobSerializer, StrictJSONParser
@@ -101,7 +102,7 @@ class JobListSerializer(serializers.Serializer):
 
 
 def visible_jobs(request: Request) -> QuerySet[Job]:
-    jobs = Job.objects.visible_to(request.user).exclude(kind__startswith="canary").defer("preview")
+    jobs = Job.objects.visible_to(request.user).exclude(kind__in=HOUSEKEEPING).defer("preview")
     return jobs.select_related("generation").prefetch_related("generation__images")
 
 
@@ -198,6 +199,8 @@ class JobCancelView(ApiView):
     )
     def post(self, request: Request, id: UUID) -> Response:
         job = found(visible_jobs(request), "job", id)
+        if job.owner_id != request.user.pk:
+            raise Problem(403, "not-yours", "Team members see this job; only its owner can stop it.")
         require_scope(request, SCOPE_OF_KIND.get(job.kind, ApiToken.Scope.GENERATE))
         if not queue.request_cancel(job):
             raise Problem(409, "job-ended", f"The job had ended already: {job.state}.")

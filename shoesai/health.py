@@ -12,6 +12,7 @@ from django.db.migrations.executor import MigrationExecutor
 from django.db.models import Count, Min
 from django.utils import timezone
 
+from shoesai.jobs.kinds import HOUSEKEEPING
 from shoesai.models import Job
 
 VERSION = str(settings.SPECTACULAR_SETTINGS["VERSION"])
@@ -84,7 +85,7 @@ def lane_figures(lane: str) -> dict[str, Any]:
 
 
 def _work() -> Any:
-    return Job.objects.exclude(kind__startswith="canary")
+    return Job.objects.exclude(kind__in=HOUSEKEEPING)
 
 
 def _newest_canary(lane: str) -> Job | None:

@@ -35,7 +35,7 @@ class SeedField(models.BigIntegerField):
         return value + 2**64 if value is not None and value < 0 else value
 
 
-class User(AbstractUser):
+class User(AbstractUser):  # type: ignore[django-manager-missing]  # knox has no types
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
 
     def home_team(self) -> Team | None:

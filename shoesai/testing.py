@@ -23,7 +23,6 @@ from shoesai.models import Job, Membership, Team, User
 from shoesai.site import stop_all
 from training.models import BaseModel
 
-
 PASSWORD = "a light table"
 _hashed = functools.cache(make_password)  # hashing is slow on purpose; once per process is enough for tests
 

@@ -19,6 +19,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from shoesai.forms import TokenForm
 from shoesai.jobs import queue
+from shoesai.jobs.kinds import HOUSEKEEPING
 from shoesai.models import ApiToken, Job, User
 from shoesai.templatetags.portal import tray_of
 
@@ -36,7 +37,7 @@ def is_htmx(request: HttpRequest) -> bool:
 
 # --- jobs -------------------------------------------------------------------------------------------------------
 def jobs_of(user: User) -> QuerySet[Job]:
-    visible = Job.objects.visible_to(user).exclude(kind__startswith="canary")
+    visible = Job.objects.visible_to(user).exclude(kind__in=HOUSEKEEPING)
     return visible.select_related("generation", "owner").prefetch_related("training_runs").defer("preview")
 
 

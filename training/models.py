@@ -144,7 +144,7 @@ class TrainingRun(Owned):
     finished_at = models.DateTimeField(null=True, blank=True)
     train_seconds = models.FloatField(default=0)
 
-    objects = TrainingRunQuerySet.as_manager()
+    objects = TrainingRunQuerySet.as_manager()  # type: ignore[misc]  # wider than Owned's
 
     class Meta:
         ordering = ["-created_at"]

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from shoesai.jobs import queue
+from shoesai.jobs.kinds import HOUSEKEEPING
 from shoesai.models import Job
 
 register = template.Library()
@@ -113,7 +114,7 @@ def tray_of(user: Any) -> dict[str, Any]:
     live = (
         Job.objects.visible_to(user)
         .filter(owner=user, state__in=Job.LIVE)
-        .exclude(kind__startswith="canary")
+        .exclude(kind__in=HOUSEKEEPING)
         .defer("preview")
         .order_by("-state", "priority", "created_at")
     )

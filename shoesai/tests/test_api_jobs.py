@@ -68,6 +68,11 @@ class CancelTests(BaseTestCase):
         self.api = client_of(self.alice)
         self.job = request_generation(user=self.alice, request=GenerationRequest("red sneakers")).job
 
+    def test_a_team_member_who_sees_a_job_cannot_stop_it(self) -> None:
+        response = client_of(self.bob).post(f"/api/jobs/{self.job.pk}/cancel")
+        self.assertEqual((response.status_code, response.json()["type"].rpartition(":")[2]), (403, "not-yours"))
+        self.assertEqual(Job.objects.get(pk=self.job.pk).state, "queued")
+
     def test_a_queued_job_ends_at_once(self) -> None:
         response = self.api.post(f"/api/jobs/{self.job.pk}/cancel")
         self.assertEqual((response.status_code, response.json()["state"]), (202, "cancelled"))

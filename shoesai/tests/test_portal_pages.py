@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from django.urls import reverse
 
+from generation.services import GenerationRequest, request_generation
 from shoesai.jobs import queue
 from shoesai.models import ApiToken, Job
 from shoesai.testing import BaseTestCase, finished_generation, starter
@@ -34,10 +35,10 @@ class SignInTest(BaseTestCase):
 class JobPagesTest(BaseTestCase):
     def setUp(self) -> None:
         self.client.force_login(self.alice)
-        self.job = queue.enqueue(owner=self.alice, kind="scan_models")
+        self.job = request_generation(user=self.alice, request=GenerationRequest("red sneakers")).job
 
     def test_the_list_shows_my_jobs_and_lives_while_one_of_them_does(self) -> None:
-        queue.enqueue(owner=self.charlie, kind="scan_models")
+        request_generation(user=self.charlie, request=GenerationRequest("red sneakers"))
         page = self.client.get(reverse("jobs"))
         self.assertEqual(page.context["jobs"], [self.job])
         self.assertContains(page, "every 2s, jobs-changed")
@@ -54,7 +55,7 @@ class JobPagesTest(BaseTestCase):
         self.assertContains(self.client.get(reverse("gallery")), "Step 14/25")
 
     def test_cancelling_works_with_and_without_htmx(self) -> None:
-        other = queue.enqueue(owner=self.alice, kind="scan_models")
+        other = request_generation(user=self.alice, request=GenerationRequest("red sneakers")).job
         response = self.client.post(reverse("job-cancel", args=[self.job.pk]), {"next": "/generate/"})
         self.assertRedirects(response, "/generate/")
         response = self.client.post(reverse("job-cancel", args=[other.pk]), HTTP_HX_REQUEST="true")
