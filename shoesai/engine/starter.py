@@ -402,7 +402,13 @@ def train_clip(cache: Cache, out: Path, seconds: float, seed: int, go_on: bool, 
     save_half(clip, out / "clip")
     clip_processor(tokenizer).save_pretrained(out / "clip")
     save_half(text_tower(clip), out / "sd" / "text_encoder")
-    publish(out / "sd" / "tokenizer", tokenizer.save_pretrained)
+    publish(out / "sd" / "tokenizer", lambda fresh: save_tokenizer(tokenizer, fresh))
+
+
+def save_tokenizer(tokenizer: CLIPTokenizer, folder: Path) -> None:
+    """In both forms: tokenizer.json, and the vocab.json and merges.txt that older releases ask for."""
+    tokenizer.save_pretrained(folder)
+    tokenizer.backend_tokenizer.model.save(str(folder))
 
 
 def text_tower(clip: CLIPModel) -> CLIPTextModel:
