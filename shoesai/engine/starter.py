@@ -156,8 +156,20 @@ def publish(folder: Path, write: Callable[[Path], object]) -> None:
 
 
 def save_half(model: nn.Module, folder: Path) -> None:
+    """Half precision on disk, single precision wanted in memory: the config says so to transformers, which would
+    otherwise load halves beside diffusers' floats."""
     half = copy.deepcopy(model).half()
-    publish(folder, lambda fresh: half.save_pretrained(fresh, safe_serialization=True))  # type: ignore[operator]
+
+    def write(fresh: Path) -> None:
+        half.save_pretrained(fresh, safe_serialization=True)  # type: ignore[operator]
+        config = json.loads((fresh / "config.json").read_text(encoding="utf-8"))
+        config |= {key: "float32" for key in ("dtype", "torch_dtype") if key in config}
+        for part in ("text_config", "vision_config"):
+            if part in config:
+                config[part]["dtype"] = "float32"
+        (fresh / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
+
+    publish(folder, write)
 
 
 # ------------------------------------------------------------------------------------------
@@ -549,6 +561,7 @@ def new_scheduler() -> DDIMScheduler:
         beta_schedule="scaled_linear",
         clip_sample=False,
         set_alpha_to_one=False,
+        steps_offset=1,
         prediction_type="v_prediction",
         timestep_spacing="trailing",
     )

@@ -69,7 +69,7 @@ class Command(BaseCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         self.started = time.monotonic()
-        self.console = Console()
+        self.console = Console(soft_wrap=True, highlight=False)
         if not options["no_serve"]:
             require_free_port(options["port"])
         self._say(1, "The database")
@@ -119,7 +119,7 @@ class Command(BaseCommand):
             base_model=BaseModel.objects.get(name="starter"),
             spec=RECIPE,
         )
-        finished(run.jobs.get(), "  training".ljust(34))
+        finished(run.jobs.get(), "  training")
         run.refresh_from_db()
         model = run.checkpoints.latest("step").name
         self.console.print(f"  checkpoints: {', '.join(c.name for c in run.checkpoints.all())}")
