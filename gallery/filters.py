@@ -12,6 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from generation.models import GeneratedImage, Generation
 from shoesai.models import User
 
+MAX_WORDS = 30  # SQLite refuses an expression of a thousand parts
+
 
 class ImageFilter(django_filters.FilterSet):
     q = django_filters.CharFilter(
@@ -32,13 +34,9 @@ class ImageFilter(django_filters.FilterSet):
 
     def by_words(self, queryset: QuerySet[GeneratedImage], name: str, value: str) -> QuerySet[GeneratedImage]:
         """Every word must be in the prompt, in any order."""
-        for word in value.replace("\x00", " ").split():
+        for word in value.split()[:MAX_WORDS]:
             queryset = queryset.filter(generation__prompt__icontains=word)
         return queryset
-
-    @property
-    def is_narrowed(self) -> bool:
-        return any(self.form.cleaned_data.values()) if self.form.is_valid() else False
 
 
 def visible_images(user: User) -> QuerySet[GeneratedImage]:

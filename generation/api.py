@@ -210,4 +210,4 @@ def _open(image: GeneratedImage) -> BinaryIO:
         return files.path_of(image.blob_id).open("rb")
     except FileNotFoundError:
         logger.error("the file of image %s is missing: %s", image.pk, image.blob_id)
-        raise NotFound("The file of this picture is missing; its administrator can run `fsck`.") from None
+        raise NotFound("The file of this picture is missing; tell whoever runs this site.") from None

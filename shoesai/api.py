@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -161,8 +161,8 @@ def _read_cursor(text: str) -> tuple[datetime, UUID]:
         when = datetime.fromisoformat(moment)
         if when.tzinfo is None:
             raise ValueError("a moment without time zone")
-        return when, UUID(last)
-    except (ValueError, binascii.Error):
+        return when.astimezone(UTC), UUID(last)  # a moment at the end of time has no UTC
+    except (ValueError, OverflowError, binascii.Error):
         raise ValidationError({"cursor": "must be the cursor of an earlier page's `next`."}) from None
 
 

@@ -26,10 +26,6 @@ def publish(data: bytes, mime: str) -> Blob:
     return blob
 
 
-def publish_file(source: Path, mime: str) -> Blob:
-    return publish(source.read_bytes(), mime)
-
-
 def read(blob: Blob) -> bytes:
     return path_of(blob.sha256).read_bytes()
 

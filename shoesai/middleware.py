@@ -8,7 +8,7 @@ from collections.abc import Callable
 
 from django.http import HttpRequest, HttpResponse
 
-_ACCEPTABLE = re.compile(r"^[A-Za-z0-9._-]{1,80}$")
+_ACCEPTABLE = re.compile(r"[A-Za-z0-9._-]{1,80}")
 
 
 class RequestIdMiddleware:
@@ -17,7 +17,7 @@ class RequestIdMiddleware:
 
     def __call__(self, request: HttpRequest) -> HttpResponse:
         given = request.headers.get("X-Request-ID", "")
-        request.request_id = given if _ACCEPTABLE.match(given) else uuid.uuid4().hex  # type: ignore[attr-defined]
+        request.request_id = given if _ACCEPTABLE.fullmatch(given) else uuid.uuid4().hex  # type: ignore[attr-defined]
         response = self.get_response(request)
         response["X-Request-ID"] = request.request_id  # type: ignore[attr-defined]
         return response

@@ -198,5 +198,3 @@ class Job(Owned):
     @property
     def percent(self) -> int:
         return round(100 * self.progress_step / self.progress_total) if self.progress_total else 0
-
-

@@ -128,7 +128,7 @@ CACHES = {
 # django-q2 is the doorbell, shoesai.Job is the truth. One cluster per lane, one worker each. `retry` is far above
 # the longest job, because the broker hands a task out again when it has passed.
 JOB_LANES = ("gpu", "cpu")
-_CLUSTER = {
+_CLUSTER: dict[str, Any] = {
     "workers": 1,
     "queue_limit": 1,
     "bulk": 1,
@@ -143,7 +143,7 @@ _CLUSTER = {
     "catch_up": False,
     "daemonize_workers": False,
 }
-Q_CLUSTER = {
+Q_CLUSTER: dict[str, Any] = {
     "name": "gpu",
     "orm": "default",
     "label": "django-q2",

@@ -16,11 +16,17 @@ STOP_SECONDS = settings.DRAIN_SECONDS + 10
 
 
 def require_free_port(port: int) -> None:
-    """Raises CommandError, in one sentence, when another program listens there."""
+    """Raises CommandError, in one sentence, when nothing can listen there."""
+    if not 0 < port < 65536:
+        raise CommandError(f"--port {port}: a port is a number between 1 and 65535.", returncode=2)
     with socket.socket() as probe:
         probe.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             probe.bind(("127.0.0.1", port))
+        except PermissionError as error:
+            raise CommandError(
+                f"Port {port} is not open to this user; choose one above 1023 with --port.", returncode=1
+            ) from error
         except OSError as error:
             raise CommandError(
                 f"Port {port} is taken by another program; stop it, or choose another with --port.", returncode=1
@@ -74,7 +80,9 @@ def serve_until_stopped(*processes: subprocess.Popen[bytes]) -> None:
         while True:
             for process in processes:
                 if process.poll() is not None:
-                    raise CommandError(f"A part ended by itself with exit code {process.returncode}; see var/logs.")
+                    raise CommandError(
+                        f"A part ended by itself with exit code {process.returncode}; see {settings.LOG_DIR}."
+                    )
             time.sleep(0.3)
     except KeyboardInterrupt:
         # A second Ctrl-C must not cut the drain short.

@@ -210,5 +210,3 @@ class Checkpoint(models.Model):
     @property
     def name(self) -> str:
         return f"{self.run.name}/checkpoint-{self.step}"
-
-

@@ -15,7 +15,7 @@ from shoesai.models import Job, User
 from training.models import BaseModel, Checkpoint, DatasetVersion, TrainingMetric, TrainingRun, ValidationImage
 
 SAFETENSORS = "application/x-safetensors"
-_RUN_NAME = re.compile(r"^[A-Za-z0-9][A-Za-z0-9._-]{0,119}$")
+_RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 
 
 class TrainingProblem(Exception):
@@ -23,7 +23,7 @@ class TrainingProblem(Exception):
 
 
 def is_run_name(name: str) -> bool:
-    return bool(_RUN_NAME.match(name))
+    return bool(_RUN_NAME.fullmatch(name))
 
 
 def check_new_run(name: str) -> None:

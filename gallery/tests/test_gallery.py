@@ -47,6 +47,10 @@ class GalleryTest(BaseTestCase):
         self.assertEqual(len(self.shown(q="red")), 2)
         self.assertContains(self.client.get(reverse("gallery"), {"q": "green"}), "No picture matches")
 
+    def test_a_search_of_a_thousand_words_is_a_search(self) -> None:
+        finished_generation(self.alice, prompt="red sneakers")
+        self.assertEqual(len(self.shown(q="red " * 1000)), 1)
+
     def test_the_model_filter_narrows_and_combines_with_the_search(self) -> None:
         checkpoint_of(self.alice)
         finished_generation(self.alice, prompt="red shoes")

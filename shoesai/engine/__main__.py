@@ -192,6 +192,8 @@ def _in_words(error: Exception) -> tuple[str, str]:
         return "bad_weights", str(error)
     if isinstance(error, FloatingPointError):
         return "nan", str(error)
+    if isinstance(error, OSError) and error.strerror:
+        return "system", f"The engine's machine refused: {error.strerror}."
     return "internal", f"An unforeseen fault ({type(error).__name__}); the engine's log has the details."
 
 

@@ -83,7 +83,9 @@ def _load_pipeline(folder: Path) -> StableDiffusionPipeline:
         )
     except (OSError, ValueError, KeyError) as error:
         logger.exception("base model %s", folder.name)
-        raise BaseModelProblem(f"the base model {folder.name!r} cannot be loaded: {error}") from error
+        # Not the error's own words: they hold paths of this machine.
+        reason = f"({type(error).__name__}); the engine's log has the details"
+        raise BaseModelProblem(f"the base model {folder.name!r} cannot be loaded {reason}") from error
     if pipeline.unet.config.in_channels != pipeline.vae.config.latent_channels:
         raise BaseModelProblem(f"the base model {folder.name!r} is made for inpainting, not for text to image")
     for part in (pipeline.unet, pipeline.vae, pipeline.text_encoder):

@@ -58,7 +58,8 @@ def read_photo(path: str, resolution: int) -> Tensor:
         with Image.open(path) as opened:
             picture = _on_white(ImageOps.exif_transpose(opened))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise SpecError("photos", f"{Path(path).name} is not a picture that can be read: {error}") from error
+        problem = f"{Path(path).name} is not a picture that can be read ({type(error).__name__})"
+        raise SpecError("photos", problem) from error
     picture = ImageOps.fit(picture, (resolution, resolution), Image.Resampling.LANCZOS)
     values = torch.from_numpy(np.asarray(picture, dtype=np.float32))
     return values.permute(2, 0, 1) / 127.5 - 1

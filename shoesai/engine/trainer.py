@@ -312,7 +312,9 @@ def _opened_state(path: str) -> Iterator[Any]:
         with safetensors.safe_open(path, "pt") as state:
             yield state
     except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
-        raise SpecError("resume_from", f"is not a state of this training: {error}") from error
+        # Not an OSError's own words: they hold a path of this machine.
+        words = error.strerror or "it cannot be read" if isinstance(error, OSError) else error
+        raise SpecError("resume_from", f"is not a state of this training: {words}") from error
 
 
 def _restore_weight(run: Run, state: Any, name: str, weight: nn.Parameter) -> None:

@@ -5,6 +5,7 @@ Never forked, because CUDA and MPS break in forked children and django-q2 forks 
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import queue
@@ -76,8 +77,10 @@ class EngineChild:
 
     def forget_events(self) -> None:
         """Between jobs: what the last one still had to say is of no interest any more."""
-        while self.next_event(0.0) is not None:
-            pass
+        while (event := self.next_event(0.0)) is not None:
+            if event is END:
+                self._events.put(END)  # it is the last one ever: whoever listens next must hear it
+                return
 
     def kill(self) -> None:
         if self._process:
@@ -85,7 +88,8 @@ class EngineChild:
             self._process.wait()
             for pipe in (self._process.stdin, self._process.stdout):
                 if pipe:
-                    pipe.close()
+                    with contextlib.suppress(BrokenPipeError):  # a message that the dead child never read
+                        pipe.close()
         self._process = None
         self.description = {}
 

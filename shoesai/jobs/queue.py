@@ -262,5 +262,3 @@ def position(job: Job) -> int:
         priority=job.priority, created_at__lt=job.created_at
     )
     return before.count()
-
-

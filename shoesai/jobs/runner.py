@@ -9,6 +9,7 @@ from collections.abc import Callable
 from typing import Any
 
 from django.conf import settings
+from django.db import InterfaceError, OperationalError, close_old_connections
 
 from shoesai.engine.specs import Spec, SpecError
 from shoesai.jobs import lifeline
@@ -40,6 +41,15 @@ def run(claim: Claim) -> None:
         claim.finish(Job.State.FAILED, code=failure.code, text=failure.text)
     except SpecError as error:
         claim.finish(Job.State.FAILED, code="bad_spec", text=str(error))
+    except (OperationalError, InterfaceError):
+        logger.exception("job %s: the database did not answer", claim.job.pk)
+        close_old_connections()
+        claim.lose("the database did not answer")  # no fault of the job; if this fails too, the sweeper does it
+    except OSError as error:
+        logger.exception("job %s failed", claim.job.pk)
+        # A full disk says what is to be done; its file name is nobody else's business.
+        text = f"The worker's machine refused: {error.strerror or type(error).__name__}."
+        claim.finish(Job.State.FAILED, code="system", text=text)
     except Exception as error:  # the one place where an unforeseen fault becomes words for the user
         logger.exception("job %s failed", claim.job.pk)
         # Not the error's own words: they may hold a path of this machine.
@@ -68,8 +78,10 @@ def drive_engine(claim: Claim, spec: Spec, inputs: Spec, handlers: Handlers) -> 
     )
     try:
         return _follow(claim, child, handlers)
-    except (Fenced, Lost):
-        child.kill()
+    except (Cancelled, Drained, JobFailed):
+        raise  # the child has ended this job itself, or was killed for not doing so
+    except BaseException:
+        child.kill()  # it would work on, for hours perhaps, on a job that nobody follows any more
         raise
 
 

@@ -22,6 +22,7 @@ from uuid import UUID
 import psutil
 from django.conf import settings
 from django.db import DatabaseError, close_old_connections, transaction
+from django.db.models import Q
 from django.utils import timezone
 
 from shoesai.accounts import local_user
@@ -133,10 +134,15 @@ def _is_unclaimed(lane: str) -> bool:
 
 
 def sweep_doorbells() -> None:
-    """Doorbells that a killed worker had in hand stay locked for ever in django-q2's table; they carry nothing."""
+    """Those of an hour ago, which nobody took or which a killed worker had in hand: django-q2 keeps them for ever.
+
+    A doorbell that is taken is locked until `retry` seconds later. It carries nothing, so none is missed.
+    """
     from django_q.models import OrmQ
 
-    OrmQ.objects.filter(lock__lt=timezone.now() - timedelta(hours=1)).delete()
+    an_hour_ago = timezone.now() - timedelta(hours=1)
+    taken_then = an_hour_ago + timedelta(seconds=settings.Q_CLUSTER["retry"])
+    OrmQ.objects.filter(Q(lock__lt=an_hour_ago) | Q(lock__gt=timezone.now(), lock__lt=taken_then)).delete()
 
 
 # --- the canary -------------------------------------------------------------------------------------------------
@@ -160,7 +166,9 @@ class Canary:
         with transaction.atomic():
             job = queue.enqueue(owner=local_user(), kind=kind)
             kept = Job.objects.filter(kind=kind, state=Job.State.SUCCEEDED).order_by("-finished_at").first()
-            old = Job.objects.filter(kind=kind).exclude(state=Job.State.RUNNING).exclude(pk=job.pk)
+            # Only what has ended a while ago: another supervisor or a smoke test may look out for its own canary.
+            long_ago = timezone.now() - timedelta(seconds=settings.CANARY_STALE_SECONDS)
+            old = Job.objects.filter(kind=kind, state__in=Job.FINAL, finished_at__lt=long_ago)
             old.exclude(pk=kept.pk if kept else None).delete()
         self.job_id, self.sent_at = job.pk, time.monotonic()
 
@@ -180,8 +188,8 @@ def supervise(stop: threading.Event) -> None:
     clusters = {lane: Cluster.start(lane) for lane in settings.JOB_LANES}
     canaries = {lane: Canary(lane) for lane in settings.JOB_LANES}
     watch = Watch()
-    queue.enqueue(owner=local_user(), kind="scan_models")
     try:
+        queue.enqueue(owner=local_user(), kind="scan_models")
         while not stop.wait(SWEEP_SECONDS):
             try:
                 close_old_connections()
@@ -208,4 +216,7 @@ def _end(clusters: list[Cluster]) -> None:
         time.sleep(0.05)
     for cluster in clusters:
         cluster.kill()
-    sweep(Watch())  # what was killed after all goes back into the queue now, not after a minute
+    try:
+        sweep(Watch())  # what was killed after all goes back into the queue now, not after a minute
+    except DatabaseError:
+        logger.exception("the database does not answer; the next worker takes back what was lost")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import fcntl
+import socket
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Any
@@ -25,8 +26,11 @@ def run_next(lane: str) -> None:
 
 @contextmanager
 def _only_runner(lane: str) -> Iterator[bool]:
-    """One runner per lane and data folder: after a crash the old cluster may still be finishing its job."""
-    with (settings.RUN_DIR / f"{lane}.lock").open("w") as lock:
+    """One runner per lane and machine: after a crash the old cluster may still be finishing its job.
+
+    The host is in the name, because machines may share the data folder and locks reach across network file systems.
+    """
+    with (settings.RUN_DIR / f"{lane}.{socket.gethostname()}.lock").open("w") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import base64
 import uuid
 from typing import Any
 
@@ -8,6 +9,8 @@ from shoesai.jobs import queue
 from shoesai.models import Job
 from shoesai.testing import BaseTestCase, finished_generation
 from shoesai.tests.api_client import client_of, fields_of
+
+BEFORE_ALL_TIME = base64.urlsafe_b64encode(f"0001-01-01T00:00:00+14:00 {uuid.uuid4()}".encode()).decode()
 
 
 class JobTests(BaseTestCase):
@@ -143,7 +146,7 @@ class JobListTests(BaseTestCase):
         bad = {
             "limit": ["0", "101", "-1", "1.5", "", "x", "²", "9" * 30],
             "state": ["", "done"],
-            "cursor": ["", "x", "é", "AAAA"],
+            "cursor": ["", "x", "é", "AAAA", BEFORE_ALL_TIME],
         }
         for name, values in bad.items():
             for value in values:

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import stat
+import tempfile
 
 import pytest
 
@@ -26,13 +28,12 @@ class BlobTests(BaseTestCase):
 
     def test_a_failed_write_leaves_neither_row_nor_litter(self) -> None:
         data = b"no room"
-        folder = files.path_of(hashlib.sha256(data).hexdigest()).parent
-        folder.write_text("a file where the folder must be")
-        try:
+        with tempfile.TemporaryDirectory() as empty, self.settings(BLOB_DIR=empty):
+            folder = files.path_of(hashlib.sha256(data).hexdigest()).parent
+            folder.write_text("a file where the folder must be")
             with pytest.raises(OSError, match=r"exists|Not a directory"):
                 files.publish(data, "image/png")
-        finally:
-            folder.unlink()
+            assert os.listdir(empty) == [folder.name]
         assert not Blob.objects.exists()
 
     def test_stored_files_are_private_to_the_user_who_runs_the_platform(self) -> None:

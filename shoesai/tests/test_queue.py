@@ -6,6 +6,7 @@ import threading
 from datetime import timedelta
 
 import pytest
+from django.conf import settings
 from django.db import connection, transaction
 from django.test import TransactionTestCase, override_settings
 from django.utils import timezone
@@ -169,6 +170,25 @@ class SweepTests(BaseTestCase):
         Job.objects.filter(pk=waiting.pk).update(created_at=timezone.now() - timedelta(seconds=10))
         supervisor.sweep(supervisor.Watch())
         assert OrmQ.objects.filter(key="gpu").count() == 1
+
+    def test_doorbells_of_an_hour_ago_go_whether_they_were_taken_or_not(self) -> None:
+        from django_q.models import OrmQ
+
+        OrmQ.objects.all().delete()
+        taken = timedelta(seconds=settings.Q_CLUSTER["retry"])  # what django-q2 adds when a cluster takes one
+        for age in (timedelta(minutes=1), timedelta(hours=2)):
+            for lock in (timezone.now() - age, timezone.now() - age + taken):
+                OrmQ.objects.create(key="gpu", payload=str(age), lock=lock)
+        supervisor.sweep_doorbells()
+        assert set(OrmQ.objects.values_list("payload", flat=True)) == {str(timedelta(minutes=1))}
+
+    def test_a_canary_leaves_those_alone_that_somebody_may_look_out_for(self) -> None:
+        fresh, old = (queue.enqueue(owner=self.alice, kind="canary.cpu") for _ in range(2))
+        sung = timezone.now() - timedelta(seconds=settings.CANARY_STALE_SECONDS + 1)
+        Job.objects.filter(pk=old.pk).update(state=Job.State.CANCELLED, finished_at=sung)
+        canary = supervisor.Canary("cpu")
+        canary.tend()
+        assert set(Job.objects.filter(kind="canary.cpu").values_list("pk", flat=True)) == {fresh.pk, canary.job_id}
 
     def state(self) -> str:
         return Job.objects.get(pk=self.job.pk).state

@@ -15,6 +15,9 @@ from pathlib import Path
 import psutil
 import pytest
 from django.conf import settings
+from django.core.management.base import CommandError
+
+from shoesai.site import require_free_port
 
 pytestmark = pytest.mark.cluster
 
@@ -71,6 +74,12 @@ def test_one_ctrl_c_stops_web_and_worker_and_leaves_nothing_behind(
     assert process.wait(60) == 0
     _, alive = psutil.wait_procs(family, timeout=10)
     assert alive == []
+
+
+@pytest.mark.parametrize("port", [-1, 0, 65536, 10**9])
+def test_a_number_that_is_no_port_is_refused(port: int) -> None:
+    with pytest.raises(CommandError, match="between 1 and 65535"):
+        require_free_port(port)
 
 
 def test_a_taken_port_is_named_in_one_sentence(tmp_path: Path) -> None:

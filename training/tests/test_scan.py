@@ -17,7 +17,7 @@ from training.catalogue import find_checkpoint
 from training.models import BaseModel, Checkpoint, Family, TrainingRun
 from training.outputs import write_outputs
 from training.scan import ScanReport, scan
-from training.services import keep_checkpoint
+from training.services import is_run_name, keep_checkpoint
 from training.tests.loras import lora_bytes
 
 
@@ -168,3 +168,9 @@ class ScanTest(BaseTestCase):
         self.assertEqual(
             json.loads(out.getvalue()), {"registered": [], "known": ["casual/checkpoint-500"], "problems": []}
         )
+
+
+def test_a_runs_name_is_one_line_of_plain_characters() -> None:
+    assert is_run_name("casual_3000steps.v2")
+    for name in ("", "a b", "../a", "a\n", "ä", "a" * 121, "-a"):
+        assert not is_run_name(name), name
