@@ -128,13 +128,14 @@ CACHES = {
 # django-q2 is the doorbell, shoesai.Job is the truth. One cluster per lane, one worker each. `retry` is far above
 # the longest job, because the broker hands a task out again when it has passed.
 JOB_LANES = ("gpu", "cpu")
-_CLUSTER: dict[str, Any] = {
+DOORBELL_RETRY_SECONDS = 2**31 - 1
+_CLUSTER = {
     "workers": 1,
     "queue_limit": 1,
     "bulk": 1,
     "recycle": 1_000_000,
     "timeout": 2**30,  # never: our own heartbeats decide
-    "retry": 2**31 - 1,
+    "retry": DOORBELL_RETRY_SECONDS,
     "max_attempts": 1,
     "ack_failures": True,
     "save_limit": 50,
@@ -143,7 +144,7 @@ _CLUSTER: dict[str, Any] = {
     "catch_up": False,
     "daemonize_workers": False,
 }
-Q_CLUSTER: dict[str, Any] = {
+Q_CLUSTER = {
     "name": "gpu",
     "orm": "default",
     "label": "django-q2",

@@ -33,6 +33,15 @@ def require_free_port(port: int) -> None:
             ) from error
 
 
+def sigterm_is_ctrl_c() -> None:
+    """So that whoever starts worker or web also stops them, however it is asked to end."""
+
+    def interrupt(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    signal.signal(signal.SIGTERM, interrupt)
+
+
 def start_worker() -> subprocess.Popen[bytes]:
     """Its own session: a Ctrl-C at the terminal reaches only the parent, which then stops both in order."""
     with (settings.LOG_DIR / "worker.log").open("ab") as log:
@@ -70,12 +79,7 @@ def stop_all(*processes: subprocess.Popen[bytes]) -> None:
 
 
 def serve_until_stopped(*processes: subprocess.Popen[bytes]) -> None:
-    """Returns on Ctrl-C or SIGTERM; raises CommandError when a child ends by itself."""
-
-    def stop(*_: object) -> None:
-        raise KeyboardInterrupt
-
-    signal.signal(signal.SIGTERM, stop)
+    """Returns on Ctrl-C; raises CommandError when a child ends by itself."""
     try:
         while True:
             for process in processes:

@@ -24,6 +24,7 @@ from shoesai.models import ApiToken, Job, User
 from shoesai.templatetags.portal import tray_of
 
 JOBS_SHOWN = 50
+HTMX_STOP_POLLING = 286
 
 
 def person(request: HttpRequest) -> User:
@@ -65,7 +66,9 @@ def tray(request: HttpRequest) -> HttpResponse:
 @require_safe
 def job_status(request: HttpRequest, pk: str) -> HttpResponse:
     job = get_object_or_404(jobs_of(person(request)), pk=pk)
-    return render(request, "jobs/_status.html" if is_htmx(request) else "jobs/detail.html", {"job": job})
+    if not is_htmx(request):
+        return render(request, "jobs/detail.html", {"job": job})
+    return render(request, "jobs/_status.html", {"job": job}, status=200 if job.is_live else HTMX_STOP_POLLING)
 
 
 @login_required

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any, Self
 
 from django.conf import settings
+from django.core.exceptions import ValidationError
 from django.db import models
 from django.db.models import Q
 from django.utils import timezone
@@ -97,6 +98,14 @@ class BaseModel(models.Model):
 
     def __str__(self) -> str:
         return self.title
+
+    def clean(self) -> None:
+        if self.resolution % 8:
+            raise ValidationError({"resolution": _("A multiple of 8.")})
+        root = Path(settings.MODELS_DIR).resolve()
+        inside = self.location and root in (root / self.location).resolve().parents
+        if self.format == self.Format.DIFFUSERS and not inside:
+            raise ValidationError({"location": _("The name of a folder below MODELS_DIR.")})
 
     @property
     def path(self) -> Path:

@@ -11,7 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from shoesai.models import Job, User
+from shoesai.models import User
 from training.models import Checkpoint, TrainingMetric, TrainingRun
 
 RUNS_SHOWN = 50
@@ -27,7 +27,6 @@ class RunRow:
     loss: float | None
     spark: str
     checkpoints: Sequence[Checkpoint]
-    job: Job | None
 
     @property
     def is_live(self) -> bool:
@@ -40,7 +39,7 @@ def runs(request: HttpRequest) -> HttpResponse:
     visible = TrainingRun.objects.visible_to(cast(User, request.user)).select_related(
         "base_model", "dataset_version__dataset", "owner"
     )
-    rows = [_row(run) for run in visible.prefetch_related("checkpoints")[:RUNS_SHOWN]]
+    rows = [_row(run) for run in visible.prefetch_related("checkpoints", "metrics")[:RUNS_SHOWN]]
     template = "training/_runs.html" if getattr(request, "htmx", False) else "training/runs.html"
     return render(request, template, {"rows": rows, "live": any(row.is_live for row in rows)})
 
@@ -56,7 +55,6 @@ def _row(run: TrainingRun) -> RunRow:
         loss=metrics[-1].loss if metrics else None,
         spark=sparkline(metrics),
         checkpoints=checkpoints,
-        job=run.jobs.filter(state__in=Job.LIVE).defer("preview").first(),
     )
 
 

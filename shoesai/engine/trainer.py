@@ -313,7 +313,7 @@ def _opened_state(path: str) -> Iterator[Any]:
             yield state
     except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
         # Not an OSError's own words: they hold a path of this machine.
-        words = error.strerror or "it cannot be read" if isinstance(error, OSError) else error
+        words = (error.strerror or "it cannot be read") if isinstance(error, OSError) else error
         raise SpecError("resume_from", f"is not a state of this training: {words}") from error
 
 

@@ -141,7 +141,7 @@ def sweep_doorbells() -> None:
     from django_q.models import OrmQ
 
     an_hour_ago = timezone.now() - timedelta(hours=1)
-    taken_then = an_hour_ago + timedelta(seconds=settings.Q_CLUSTER["retry"])
+    taken_then = an_hour_ago + timedelta(seconds=settings.DOORBELL_RETRY_SECONDS)
     OrmQ.objects.filter(Q(lock__lt=an_hour_ago) | Q(lock__gt=timezone.now(), lock__lt=taken_then)).delete()
 
 

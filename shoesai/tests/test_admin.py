@@ -10,6 +10,7 @@ from shoesai.accounts import create_token
 from shoesai.jobs import queue
 from shoesai.models import ApiToken, Job
 from shoesai.testing import BaseTestCase, finished_generation
+from training.models import BaseModel
 
 OURS = ("shoesai", "training", "generation")
 
@@ -49,6 +50,14 @@ class AdminTest(BaseTestCase):
         self.assertContains(response, "1 job was asked to stop.")
         job.refresh_from_db()
         self.assertEqual(job.state, Job.State.CANCELLED)
+
+    def test_a_base_model_lies_below_the_folder_of_models(self) -> None:
+        for location in ("", ".", "..", "../secret", "/etc"):
+            data = {"name": "sd15", "title": "SD", "family": "sd15", "format": "diffusers", "resolution": 512}
+            page = self.client.post(reverse("admin:training_basemodel_add"), {**data, "location": location})
+            self.assertContains(page, "below MODELS_DIR", msg_prefix=location)
+        self.client.post(reverse("admin:training_basemodel_add"), {**data, "location": "sd15"})
+        self.assertTrue(BaseModel.objects.filter(name="sd15").exists())
 
     def test_tokens_show_no_secret_and_no_digest(self) -> None:
         secret = create_token(self.bob, "script")

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from generation.services import GenerationRequest, request_generation
@@ -80,6 +82,13 @@ class JobPagesTest(BaseTestCase):
         self.assertEqual(self.client.post(reverse("job-cancel", args=[job.pk])).status_code, 404)
 
 
+    def test_a_jobs_page_stops_asking_when_the_job_has_ended(self) -> None:
+        address = reverse("job-status", args=[self.job.pk])
+        self.assertEqual(self.client.get(address, HTTP_HX_REQUEST="true").status_code, 200)
+        queue.request_cancel(self.job)
+        self.assertEqual(self.client.get(address, HTTP_HX_REQUEST="true").status_code, 286)  # htmx: enough
+
+
 class TokenPageTest(BaseTestCase):
     def setUp(self) -> None:
         self.client.force_login(self.alice)
@@ -132,6 +141,23 @@ class TrainingPageTest(BaseTestCase):
         self.assertContains(page, '<progress max="200" value="120"')
         self.client.force_login(self.charlie)
         self.assertContains(self.client.get(reverse("training")), "No runs yet")
+
+    def test_more_runs_take_no_more_queries(self) -> None:
+        self.client.force_login(self.alice)
+
+        def queries() -> int:
+            with CaptureQueriesContext(connection) as asked:
+                self.client.get(reverse("training"), HTTP_HX_REQUEST="true")
+            return len(asked)
+
+        counts = []
+        for name in ("spring", "summer", "autumn"):
+            run = TrainingRun.objects.create(
+                owner=self.alice, name=name, base_model=starter(), family="starter", state="running"
+            )
+            TrainingMetric.objects.create(run=run, step=1, loss=1, learning_rate=1e-4, grad_norm=1)
+            counts.append(queries())
+        self.assertEqual(counts[1], counts[2])
 
     def test_a_curve_needs_two_points_and_spans_the_drawing(self) -> None:
         points = [TrainingMetric(step=step, loss=loss) for step, loss in enumerate((3.0, 2.0, 1.0))]

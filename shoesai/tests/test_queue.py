@@ -175,7 +175,7 @@ class SweepTests(BaseTestCase):
         from django_q.models import OrmQ
 
         OrmQ.objects.all().delete()
-        taken = timedelta(seconds=settings.Q_CLUSTER["retry"])  # what django-q2 adds when a cluster takes one
+        taken = timedelta(seconds=settings.DOORBELL_RETRY_SECONDS)  # what django-q2 adds when a cluster takes one
         for age in (timedelta(minutes=1), timedelta(hours=2)):
             for lock in (timezone.now() - age, timezone.now() - age + taken):
                 OrmQ.objects.create(key="gpu", payload=str(age), lock=lock)

@@ -26,7 +26,15 @@ from shoesai import files
 from shoesai.accounts import create_token, new_password
 from shoesai.engine.specs import TrainSpec
 from shoesai.models import Membership, Team, User
-from shoesai.site import DEFAULT_PORT, require_free_port, serve_until_stopped, start_web, start_worker, stop_all
+from shoesai.site import (
+    DEFAULT_PORT,
+    require_free_port,
+    serve_until_stopped,
+    sigterm_is_ctrl_c,
+    start_web,
+    start_worker,
+    stop_all,
+)
 from shoesai.starter import draw
 from shoesai.terminal import finished
 from training.datasets import import_photos
@@ -68,6 +76,7 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=DEFAULT_PORT)
 
     def handle(self, *args: Any, **options: Any) -> None:
+        sigterm_is_ctrl_c()
         self.started = time.monotonic()
         self.console = Console(soft_wrap=True, highlight=False)
         if not options["no_serve"]:

@@ -7,7 +7,15 @@ from typing import Any
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandParser
 
-from shoesai.site import DEFAULT_PORT, require_free_port, serve_until_stopped, start_web, start_worker, stop_all
+from shoesai.site import (
+    DEFAULT_PORT,
+    require_free_port,
+    serve_until_stopped,
+    sigterm_is_ctrl_c,
+    start_web,
+    start_worker,
+    stop_all,
+)
 
 
 class Command(BaseCommand):
@@ -18,6 +26,7 @@ class Command(BaseCommand):
         parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be reached from other machines")
 
     def handle(self, *args: Any, **options: Any) -> None:
+        sigterm_is_ctrl_c()
         require_free_port(options["port"])
         call_command("migrate", verbosity=0, interactive=False)
         worker, web = start_worker(), start_web(options["port"], options["host"])
