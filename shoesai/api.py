@@ -103,7 +103,7 @@ class JobListSerializer(serializers.Serializer):
 
 def visible_jobs(request: Request) -> QuerySet[Job]:
     jobs = Job.objects.visible_to(request.user).exclude(kind__in=HOUSEKEEPING).defer("preview")
-    return jobs.select_related("generation").prefetch_related("generation__images")
+    return queue.with_positions(jobs.select_related("generation").prefetch_related("generation__images"))
 
 
 class JobsView(ApiView):

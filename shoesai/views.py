@@ -39,7 +39,8 @@ def is_htmx(request: HttpRequest) -> bool:
 # --- jobs -------------------------------------------------------------------------------------------------------
 def jobs_of(user: User) -> QuerySet[Job]:
     visible = Job.objects.visible_to(user).exclude(kind__in=HOUSEKEEPING)
-    return visible.select_related("generation", "owner").prefetch_related("training_runs").defer("preview")
+    visible = visible.select_related("generation", "owner").prefetch_related("training_runs").defer("preview")
+    return queue.with_positions(visible)
 
 
 @login_required

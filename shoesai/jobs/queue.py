@@ -15,7 +15,8 @@ from typing import Any
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import F, OuterRef, Subquery
+from django.db.models import Case, Count, F, OuterRef, Q, QuerySet, Subquery, When
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from shoesai.jobs.kinds import HOUSEKEEPING, KINDS, notify_change
@@ -257,8 +258,17 @@ def position(job: Job) -> int:
     """How many jobs of the lane go before this queued one, as far as priority and age tell."""
     if job.state != Job.State.QUEUED:
         return 0
-    waiting = Job.objects.filter(lane=job.lane, state=Job.State.QUEUED).exclude(kind__in=HOUSEKEEPING)
-    before = waiting.filter(priority__lt=job.priority) | waiting.filter(
-        priority=job.priority, created_at__lt=job.created_at
-    )
-    return before.count()
+    counted: int | None = getattr(job, "before", None)
+    return _before(job.lane, job.priority, job.created_at).count() if counted is None else counted
+
+
+def with_positions(jobs: QuerySet[Job]) -> QuerySet[Job]:
+    """For lists: counts in the list's own query what `position` would ask for each job."""
+    before = _before(OuterRef("lane"), OuterRef("priority"), OuterRef("created_at"))
+    count = before.order_by().values("lane").annotate(count=Count("pk")).values("count")
+    return jobs.annotate(before=Case(When(state=Job.State.QUEUED, then=Coalesce(Subquery(count), 0)), default=0))
+
+
+def _before(lane: Any, priority: Any, created_at: Any) -> QuerySet[Job]:
+    waiting = Job.objects.filter(lane=lane, state=Job.State.QUEUED).exclude(kind__in=HOUSEKEEPING)
+    return waiting.filter(Q(priority__lt=priority) | Q(priority=priority, created_at__lt=created_at))

@@ -118,6 +118,6 @@ def tray_of(user: Any) -> dict[str, Any]:
         .defer("preview")
         .order_by("-state", "priority", "created_at")
     )
-    rows = list(live[: TRAY_ROWS + 1])
+    rows = list(queue.with_positions(live)[: TRAY_ROWS + 1])
     count = len(rows) if len(rows) <= TRAY_ROWS else live.count()
     return {"jobs": rows[:TRAY_ROWS], "count": count, "more": max(0, count - TRAY_ROWS)}

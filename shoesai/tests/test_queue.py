@@ -76,6 +76,21 @@ class ClaimTests(BaseTestCase):
         return claim.job
 
 
+class PositionTests(BaseTestCase):
+    def test_a_list_tells_the_same_places_as_each_job_alone(self) -> None:
+        training_job(self.alice)
+        for owner in (self.alice, self.bob, self.alice):
+            generate_job(owner)
+        queue.enqueue(owner=self.alice, kind="canary.gpu")  # is nobody's competitor
+        queue.enqueue(owner=self.alice, kind="scan_models")  # another lane
+        assert queue.claim("gpu") is not None and queue.claim("gpu") is not None  # the canary and a generation run
+        alone = [queue.position(job) for job in Job.objects.order_by("created_at")]
+        with self.assertNumQueries(1):
+            listed = [queue.position(job) for job in queue.with_positions(Job.objects.order_by("created_at"))]
+        assert listed == alone
+        assert sorted(alone) == [0, 0, 0, 0, 1, 2]
+
+
 class FenceTests(BaseTestCase):
     def setUp(self) -> None:
         self.job = generate_job(self.alice)
