@@ -58,9 +58,11 @@ def start_training(
 
 def resume_training(run: TrainingRun) -> Job:
     """A new job that goes on from the last kept state of a paused, failed or cancelled run."""
-    if run.state not in (TrainingRun.State.PAUSED, TrainingRun.State.FAILED, TrainingRun.State.CANCELLED):
-        raise TrainingProblem(f"{run.name} is {run.get_state_display().lower()}; only a stopped run can be resumed.")
     with transaction.atomic():
+        run = TrainingRun.objects.select_for_update().get(pk=run.pk)  # two who resume at once make one job
+        if run.state not in (TrainingRun.State.PAUSED, TrainingRun.State.FAILED, TrainingRun.State.CANCELLED):
+            state = run.get_state_display().lower()
+            raise TrainingProblem(f"{run.name} is {state}; only a stopped run can be resumed.")
         return _queue_stretch(run)
 
 
