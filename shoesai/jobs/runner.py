@@ -93,7 +93,9 @@ def _follow(claim: Claim, child: EngineChild, handlers: Handlers) -> Event:
         event = child.next_event(timeout=0.1)
         if event is END:
             raise Lost(f"the engine ended with exit code {child.exit_code}")
-        if event and event.get("job") == str(claim.job.pk):
+        if event and event["event"] == "error" and not event["job"]:
+            raise JobFailed(event["code"], event["message"])  # of the child itself: it has not the device it is to use
+        if event and event["job"] == str(claim.job.pk):
             name = event["event"]
             if name == "done":
                 claim.beat(**progress)  # a short job ends between two beats

@@ -79,10 +79,11 @@ class RunnerTests(BaseTestCase):
         assert child.killed
 
     def test_an_engine_that_says_itself_why_it_failed_stays_warm(self) -> None:
-        child = ScriptedChild({"event": "error", "code": "nan", "message": "nothing but black"})
-        with pytest.raises(JobFailed, match="black"):
-            self.drive(child)
-        assert not child.killed
+        for job in ({}, {"job": ""}):  # of this job, or of the child itself, which has not the device it is to use
+            child = ScriptedChild({"event": "error", "code": "nan", "message": "nothing but black", **job})
+            with pytest.raises(JobFailed, match="black"):
+                self.drive(child)
+            assert not child.killed
 
 
 def test_a_child_that_died_is_heard_of_and_put_away_whatever_was_sent_to_it() -> None:
