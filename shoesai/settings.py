@@ -6,7 +6,10 @@ in production (otherwise a random one is made once and kept in the data folder).
 
 from __future__ import annotations
 
+import contextlib
+import os
 import secrets
+import tempfile
 from datetime import timedelta
 from pathlib import Path
 from typing import Any
@@ -35,12 +38,12 @@ CSRF_TRUSTED_ORIGINS: list[str] = env.list("SHOESAI_TRUSTED_ORIGINS", [])
 def _kept_secret_key() -> str:
     """Without SHOESAI_SECRET_KEY: one random key per data folder, so that sessions and queues survive a restart."""
     path = DATA_DIR / "secret_key"
-    try:
-        with path.open("x") as file:
-            path.chmod(0o600)
+    if not path.exists():
+        with tempfile.NamedTemporaryFile("w", dir=DATA_DIR, prefix=".secret_key-") as file:  # readable by us only
             file.write(secrets.token_urlsafe(50))
-    except FileExistsError:
-        pass
+            file.flush()
+            with contextlib.suppress(FileExistsError):  # another process was first; its key stands
+                os.link(file.name, path)
     return path.read_text()
 
 

@@ -6,7 +6,10 @@ import signal
 import socket
 import subprocess
 import sys
+import threading
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 
 from django.conf import settings
 from django.core.management.base import CommandError
@@ -43,11 +46,14 @@ def sigterm_is_ctrl_c() -> None:
 
 
 def start_worker() -> subprocess.Popen[bytes]:
-    """Its own session: a Ctrl-C at the terminal reaches only the parent, which then stops both in order."""
+    """Its own session: a Ctrl-C at the terminal reaches only the parent, which then stops both in order.
+
+    Its stdin is a pipe from us, so that it drains and ends even when we are killed.
+    """
     with (settings.LOG_DIR / "worker.log").open("ab") as log:
         return subprocess.Popen(
-            [sys.executable, str(settings.BASE_DIR / "manage.py"), "worker"],
-            stdin=subprocess.DEVNULL,
+            [sys.executable, str(settings.BASE_DIR / "manage.py"), "worker", "--until-stdin-closes"],
+            stdin=subprocess.PIPE,
             stdout=log,
             stderr=log,
             start_new_session=True,
@@ -66,16 +72,30 @@ def start_web(port: int, host: str = "127.0.0.1") -> subprocess.Popen[bytes]:
 
 def stop_all(*processes: subprocess.Popen[bytes]) -> None:
     """Asks each to stop and waits; kills what does not."""
-    for process in processes:
-        if process.poll() is None:
-            process.send_signal(signal.SIGTERM)
-    deadline = time.monotonic() + STOP_SECONDS
-    for process in processes:
-        try:
-            process.wait(max(0.1, deadline - time.monotonic()))
-        except subprocess.TimeoutExpired:
-            process.kill()
-            process.wait()
+    with _undisturbed():
+        for process in processes:
+            if process.poll() is None:
+                process.send_signal(signal.SIGTERM)
+        deadline = time.monotonic() + STOP_SECONDS
+        for process in processes:
+            try:
+                process.wait(max(0.1, deadline - time.monotonic()))
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+
+
+@contextmanager
+def _undisturbed() -> Iterator[None]:
+    """A second Ctrl-C must not cut the drain short."""
+    if threading.current_thread() is not threading.main_thread():
+        yield  # signals are the main thread's
+        return
+    before = signal.signal(signal.SIGINT, signal.SIG_IGN)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def serve_until_stopped(*processes: subprocess.Popen[bytes]) -> None:
@@ -89,5 +109,4 @@ def serve_until_stopped(*processes: subprocess.Popen[bytes]) -> None:
                     )
             time.sleep(0.3)
     except KeyboardInterrupt:
-        # A second Ctrl-C must not cut the drain short.
-        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        return

@@ -5,7 +5,8 @@ from __future__ import annotations
 import re
 from typing import Any
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
+from django.db.models import F
 from django.utils import timezone
 
 from shoesai import files
@@ -31,7 +32,11 @@ def check_new_run(name: str) -> None:
     if not is_run_name(name):
         raise TrainingProblem(f"name: {name!r} must be letters, digits, '.', '_' or '-', at most 120 of them.")
     if TrainingRun.objects.filter(name=name).exists():
-        raise TrainingProblem(f"name: there is a run named {name!r} already; choose another.")
+        raise _name_taken(name)
+
+
+def _name_taken(name: str) -> TrainingProblem:
+    return TrainingProblem(f"name: there is a run named {name!r} already; choose another.")
 
 
 def start_training(
@@ -41,18 +46,20 @@ def start_training(
     check_new_run(name)
     if not dataset_version.photo_count:
         raise TrainingProblem("dataset: this version has no photos to learn from.")
-    with transaction.atomic():
-        team = user.home_team()
-        run = TrainingRun.objects.create(
-            owner=user,
-            team=team,
-            name=name,
-            base_model=base_model,
-            family=base_model.family,
-            dataset_version=dataset_version,
-            spec=spec.to_dict(),
-        )
-        _queue_stretch(run)
+    try:
+        with transaction.atomic():
+            run = TrainingRun.objects.create(
+                owner=user,
+                team=user.home_team(),
+                name=name,
+                base_model=base_model,
+                family=base_model.family,
+                dataset_version=dataset_version,
+                spec=spec.to_dict(),
+            )
+            _queue_stretch(run)
+    except IntegrityError as error:  # somebody else took the name in this moment
+        raise _name_taken(name) from error
     return run
 
 
@@ -106,6 +113,10 @@ def keep_checkpoint(run: TrainingRun, step: int, data: bytes, rank: int, lora_al
         },
     )
     return checkpoint
+
+
+def add_train_seconds(run: TrainingRun, seconds: float) -> None:
+    TrainingRun.objects.filter(pk=run.pk).update(train_seconds=F("train_seconds") + seconds)
 
 
 def keep_metric(run: TrainingRun, event: dict[str, Any]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import shutil
+import time
 from pathlib import Path
 from typing import Any
 
@@ -15,6 +16,7 @@ from shoesai.jobs.queue import Claim
 from shoesai.jobs.runner import Handlers, drive_engine
 from training import services
 from training.models import TrainingRun
+from training.scan import scan
 
 
 def train_lora(claim: Claim) -> dict[str, Any]:
@@ -39,14 +41,13 @@ def train_lora(claim: Claim) -> dict[str, Any]:
         with claim.committing():
             services.keep_validation_image(run, event, Path(event["path"]).read_bytes())
 
+    started = time.monotonic()
     handlers: Handlers = {"metric": on_metric, "checkpoint": on_checkpoint, "sample": on_sample}
     try:
         done = drive_engine(claim, TrainSpec.from_dict(run.spec), _inputs_of(run, output), handlers)
     finally:
         shutil.rmtree(output, ignore_errors=True)
-    run.refresh_from_db()
-    run.train_seconds += done["seconds"]
-    run.save(update_fields=["train_seconds"])
+        services.add_train_seconds(run, time.monotonic() - started)  # of every stretch, however it ended
     return {"seconds": done["seconds"], "device": done.get("device", "")}
 
 
@@ -62,6 +63,4 @@ def _inputs_of(run: TrainingRun, output: Path) -> TrainInputs:
 
 
 def scan_models(claim: Claim) -> dict[str, Any]:
-    from training.scan import scan
-
     return scan(claim.job.owner).to_dict()

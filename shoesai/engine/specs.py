@@ -158,6 +158,7 @@ class TrainSpec(Spec):
         _require("learning_rate", math.isfinite(self.learning_rate) and 0 < self.learning_rate <= 1,
                  "above 0 and at most 1")
         _require("max_grad_norm", math.isfinite(self.max_grad_norm) and self.max_grad_norm > 0, "above 0")
+        _require("adam_weight_decay", 0 <= self.adam_weight_decay <= 1, "between 0 and 1")
         _require("caption_dropout", 0 <= self.caption_dropout < 1, "at least 0 and below 1")
         _require("seed", 0 <= self.seed <= MAX_SEED, f"between 0 and {MAX_SEED}")
 

@@ -40,6 +40,8 @@ NAMING: Final = {  # how the small CLIP is asked for one attribute
 WEIGHED: Final = torch.tensor([3, 2, 1, 1, 2, 1, 1]) / 11  # what naming errors cost, in ATTRIBUTES' order
 SHARES: Final = {"clip": 0.12, "vae": 0.40, "unet": 0.48}  # of the time budget
 
+LATENTS: Final = 16_000  # pictures that the UNet learns from: encoding more takes longer than it helps
+
 Bytes = NDArray[np.uint8]
 
 
@@ -376,7 +378,7 @@ def train_clip(cache: Cache, out: Path, seconds: float, seed: int, go_on: bool, 
     if not go_on:
         learn_to_see(clip, cache, held, seconds / 2, log)
         seconds /= 2
-    peak = 3e-4 if go_on else 1e-3
+    peak = 4e-4 if go_on else 1e-3
     optimizer = torch.optim.AdamW(clip.parameters(), peak, betas=(0.9, 0.98), weight_decay=0.02)
     clock, step = Clock(seconds), 0
     while clock.gone() < 1:
@@ -569,9 +571,9 @@ def new_scheduler() -> DDIMScheduler:
 
 @torch.no_grad()
 def cache_latents(vae: AutoencoderKL, cache: Cache) -> tuple[Tensor, Tensor]:
-    """Scaled latent means and deviations of every picture, [n, 4, 16, 16] each."""
+    """Scaled latent means and deviations of the first pictures, [n, 4, 16, 16] each."""
     means, deviations = [], []
-    for start in range(0, len(cache), 32):
+    for start in range(0, min(len(cache), LATENTS), 32):
         pictures = to_tensor(cache.pictures[start : start + 32]).contiguous(memory_format=torch.channels_last)
         posterior = vae.encode(pictures).latent_dist
         means.append((posterior.mean * vae.config.scaling_factor).half())
@@ -613,7 +615,7 @@ def train_unet(cache: Cache, out: Path, seconds: float, seed: int, go_on: bool, 
     while clock.gone() < 1:
         for group in optimizer.param_groups:
             group["lr"] = peak * clock.rate(step, 200)
-        rows = torch.randint(0, len(cache), (size,))
+        rows = torch.randint(0, len(latents), (size,))
         x = latents[rows].float() + deviations[rows].float() * torch.randn(size, *latents.shape[1:])
         words = [draw_caption(cache.texts[r], rng) for r in rows.tolist()]
         noise, t = torch.randn_like(x), torch.randint(0, 1000, (size,))

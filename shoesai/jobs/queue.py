@@ -182,6 +182,9 @@ class Claim:
 
     def _move(self, **fields: Any) -> bool:
         with transaction.atomic():
+            wish = self._mine().select_for_update().values_list("cancel_requested", flat=True).first()
+            if wish and fields["state"] == Job.State.QUEUED:
+                fields |= {"state": Job.State.CANCELLED, "preview": None, "finished_at": timezone.now()}
             if not self._mine().update(**fields):
                 return False
             self.job.refresh_from_db()

@@ -105,6 +105,7 @@ def _follow(claim: Claim, child: EngineChild, handlers: Handlers) -> Event:
             if name == "error":
                 raise JobFailed(event["code"], event["message"])
             progress.update(_progress_of(event))
+            stop.notice(event)
             if name in handlers:
                 handlers[name](event)
         now = time.monotonic()
@@ -133,6 +134,11 @@ class _Stop:
         self._claim, self._child = claim, child
         self._reason = ""
         self._deadline = 0.0
+        self._worked = False
+
+    def notice(self, event: Event) -> None:
+        """A training must get on a little each time, or a stream of generations would keep it at its beginning."""
+        self._worked = self._worked or event["event"] == "metric"
 
     def consider(self, *, cancel: bool) -> None:
         if cancel and self._reason != "cancel":
@@ -144,7 +150,7 @@ class _Stop:
             raise self.exception()
 
     def _must_yield(self) -> bool:
-        return KINDS[self._claim.job.kind].yields and more_urgent_waits(self._claim.job)
+        return KINDS[self._claim.job.kind].yields and self._worked and more_urgent_waits(self._claim.job)
 
     def _ask(self, reason: str, grace: float) -> None:
         self._reason, self._deadline = reason, time.monotonic() + grace

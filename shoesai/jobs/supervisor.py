@@ -126,11 +126,13 @@ def worker_is_gone(lease_owner: str) -> bool:
 
 
 def _is_unclaimed(lane: str) -> bool:
-    jobs = Job.objects.filter(lane=lane)
-    if jobs.filter(state=Job.State.RUNNING).exists():
-        return False  # its worker looks for more by itself
-    oldest = jobs.filter(state=Job.State.QUEUED).order_by("created_at").first()
-    return oldest is not None and (timezone.now() - oldest.created_at).total_seconds() > UNCLAIMED_SECONDS
+    """Somebody waits and no doorbell lies ready. A busy cluster hoards a few, so an idle machine may need its own."""
+    from django_q.models import OrmQ
+
+    now = timezone.now()
+    since = now - timedelta(seconds=UNCLAIMED_SECONDS)
+    waits = Job.objects.filter(lane=lane, state=Job.State.QUEUED, created_at__lt=since).exists()
+    return waits and not OrmQ.objects.filter(key=lane, lock__lte=now).exists()
 
 
 def sweep_doorbells() -> None:

@@ -134,6 +134,12 @@ class FenceTests(BaseTestCase):
         queue.request_cancel(self.job)
         assert self.first.beat().cancel is True
 
+    def test_a_job_that_goes_back_into_the_queue_with_a_wish_to_stop_ends_there(self) -> None:
+        queue.request_cancel(self.job)
+        assert self.first.requeue()
+        self.job.refresh_from_db()
+        assert self.job.state == Job.State.CANCELLED and self.job.finished_at
+
     def test_cancelling_a_queued_job_ends_it_at_once(self) -> None:
         queued = generate_job(self.alice)
         assert queue.request_cancel(queued)

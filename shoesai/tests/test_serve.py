@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import socket
@@ -80,6 +81,19 @@ def test_one_ctrl_c_stops_web_and_worker_and_leaves_nothing_behind(
 def test_a_number_that_is_no_port_is_refused(port: int) -> None:
     with pytest.raises(CommandError, match="between 1 and 65535"):
         require_free_port(port)
+
+
+def test_a_killed_serve_takes_its_worker_with_it(served: tuple[subprocess.Popen[str], int]) -> None:
+    process, port = served
+    answer(port, "/api/health")
+    family = psutil.Process(process.pid).children(recursive=True)
+    workers = [each for each in family if "gunicorn" not in " ".join(each.cmdline())]
+    process.kill()
+    _, alive = psutil.wait_procs(workers, timeout=45)
+    for each in family:  # the web part is stateless, and ours to clean up here
+        with contextlib.suppress(psutil.NoSuchProcess):
+            each.kill()
+    assert alive == []
 
 
 def test_a_taken_port_is_named_in_one_sentence(tmp_path: Path) -> None:

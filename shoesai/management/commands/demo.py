@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 from django.conf import settings
 from django.core.management import call_command
-from django.core.management.base import BaseCommand, CommandParser
+from django.core.management.base import BaseCommand, CommandError, CommandParser
 from PIL import Image
 from rich.console import Console
 from rich.progress import track
@@ -81,6 +81,8 @@ class Command(BaseCommand):
         self.console = Console(soft_wrap=True, highlight=False)
         if not options["no_serve"]:
             require_free_port(options["port"])
+        if options["json"] and not Path(options["json"]).parent.is_dir():
+            raise CommandError(f"--json {options['json']}: there is no such folder.", returncode=2)
         self._say(1, "The database")
         call_command("migrate", verbosity=0, interactive=False)
         user = self._make_people()

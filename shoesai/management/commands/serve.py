@@ -29,10 +29,11 @@ class Command(BaseCommand):
         sigterm_is_ctrl_c()
         require_free_port(options["port"])
         call_command("migrate", verbosity=0, interactive=False)
-        worker, web = start_worker(), start_web(options["port"], options["host"])
-        self.stderr.write(f"The portal is at http://127.0.0.1:{options['port']} — Ctrl-C stops it.")
+        parts = [start_worker()]
         try:
-            serve_until_stopped(worker, web)
+            parts.append(start_web(options["port"], options["host"]))
+            self.stderr.write(f"The portal is at http://127.0.0.1:{options['port']} — Ctrl-C stops it.")
+            serve_until_stopped(*parts)
         finally:
             self.stderr.write("Stopping: a running job is kept and goes on at the next start.")
-            stop_all(web, worker)
+            stop_all(*parts)
