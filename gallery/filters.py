@@ -9,6 +9,7 @@ from django import forms
 from django.db.models import Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from generation.metadata import LORAS
 from generation.models import GeneratedImage, Generation
 from shoesai.models import User
 
@@ -44,6 +45,7 @@ def visible_images(user: User) -> QuerySet[GeneratedImage]:
     return (
         GeneratedImage.objects.visible_to(user)
         .select_related("generation__base_model", "generation__job", "owner", "blob")
+        .prefetch_related(f"generation__{LORAS}")
         .order_by("-created_at", "-id")
     )
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Any, cast
+from typing import Any
 from uuid import UUID
 
 from django.contrib import messages
@@ -19,26 +19,22 @@ from gallery.filters import ImageFilter, newer_than, older_than, visible_images
 from gallery.services import json_bytes, metadata_of, provenance_of, zip_of
 from generation.models import GeneratedImage
 from generation.schedulers import CHOICES
-from shoesai.models import User
+from shoesai.auth import caller
 
 PAGE = 60
-
-
-def _person(request: HttpRequest) -> User:
-    return cast(User, request.user)
 
 
 @login_required
 @require_safe
 def gallery(request: HttpRequest) -> HttpResponse:
     """The grid from the picture named by `after` on; htmx gets only the next tiles."""
-    narrowed = ImageFilter(request.GET, user=_person(request))
+    narrowed = ImageFilter(request.GET, user=caller(request))
     images, more = _page_of(narrowed.qs, request.GET.get("after"))
     context: dict[str, Any] = {"filter": narrowed, "images": images, "more": more, "query": _filter_query(request)}
     if getattr(request, "htmx", False) and "after" in request.GET:
         return render(request, "gallery/_tiles.html", context)
     if not images:
-        context["has_any"] = visible_images(_person(request)).exists()
+        context["has_any"] = visible_images(caller(request)).exists()
     context["total"] = narrowed.qs.count()
     return render(request, "gallery/gallery.html", context)
 
@@ -71,8 +67,8 @@ def _filter_query(request: HttpRequest) -> str:
 @login_required
 @require_safe
 def image(request: HttpRequest, pk: UUID) -> HttpResponse:
-    picture = get_object_or_404(visible_images(_person(request)), pk=pk)
-    narrowed = ImageFilter(request.GET, user=_person(request)).qs
+    picture = get_object_or_404(visible_images(caller(request)), pk=pk)
+    narrowed = ImageFilter(request.GET, user=caller(request)).qs
     generation = picture.generation
     loras = list(generation.loras.select_related("checkpoint__run"))
     context = {
@@ -92,7 +88,7 @@ def image(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 @require_safe
 def image_metadata(request: HttpRequest, pk: UUID) -> HttpResponse:
-    picture = get_object_or_404(visible_images(_person(request)), pk=pk)
+    picture = get_object_or_404(visible_images(caller(request)), pk=pk)
     return _json_file(metadata_of([picture])[0], picture.file_name("json"))
 
 
@@ -100,7 +96,7 @@ def image_metadata(request: HttpRequest, pk: UUID) -> HttpResponse:
 def _selection(request: HttpRequest) -> list[GeneratedImage]:
     """The ticked pictures, as far as the user may see them, in the gallery's order."""
     wanted = [_uuid(text) for text in request.POST.getlist("image")]
-    return list(visible_images(_person(request)).filter(pk__in=wanted))
+    return list(visible_images(caller(request)).filter(pk__in=wanted))
 
 
 @login_required

@@ -6,20 +6,18 @@ import logging
 import re
 import threading
 import time
-from typing import BinaryIO
 from uuid import UUID
 
-from django.http import FileResponse, HttpResponseBase
+from django.http import HttpResponseBase
 from django.urls import reverse
-from django.utils.cache import get_conditional_response
-from django.utils.http import quote_etag
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
-from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.exceptions import ValidationError
 from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from generation.media import picture_bytes
 from generation.models import GeneratedImage, Generation
 from generation.serializers import (
     AcceptedSerializer,
@@ -29,7 +27,6 @@ from generation.serializers import (
     generated,
 )
 from generation.services import GenerationRequest, InvalidRequest, request_generation
-from shoesai import files
 from shoesai.api import JOB_EXAMPLE, LIVE_RETRY_SECONDS, ApiView, found, with_etag
 from shoesai.auth import caller
 from shoesai.models import Job, User
@@ -194,20 +191,4 @@ class ImageFileView(ApiView):
     )
     def get(self, request: Request, id: UUID) -> HttpResponseBase:
         image = found(GeneratedImage.objects.visible_to(request.user).select_related("blob"), "picture", id)
-        etag = quote_etag(image.blob_id)
-        headers = {"ETag": etag, "Cache-Control": "private, max-age=31536000, immutable"}
-        unchanged = get_conditional_response(request._request, etag=etag)
-        return unchanged or FileResponse(
-            _open(image),
-            content_type=image.blob.mime,
-            filename=f"shoe-{image.seed_number}.png",
-            headers=headers,
-        )
-
-
-def _open(image: GeneratedImage) -> BinaryIO:
-    try:
-        return files.path_of(image.blob_id).open("rb")
-    except FileNotFoundError:
-        logger.error("the file of image %s is missing: %s", image.pk, image.blob_id)
-        raise NotFound("The file of this picture is missing; tell whoever runs this site.") from None
+        return picture_bytes(request._request, image, "blob")

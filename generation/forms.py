@@ -8,9 +8,11 @@ from typing import Any, cast
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
+from generation import limits
+from generation.limits import Limit
 from generation.models import GeneratedImage
 from generation.schedulers import CHOICES, DEFAULT
-from generation.services import MAX_LORAS, GenerationRequest, LoraChoice
+from generation.services import GenerationRequest, LoraChoice
 from shoesai.models import User
 from training.models import BaseModel, Checkpoint
 
@@ -34,14 +36,17 @@ def shape_of(width: int, height: int, resolution: int) -> str:
 
 @dataclass(frozen=True)
 class Range:
-    """The widest that is allowed, and the everyday range `low` to `high` that the slider spans."""
+    """What is allowed, and the everyday range `low` to `high` that the slider spans."""
 
-    min: int
-    max: int
+    limit: Limit
     low: int
     high: int
     slide: float = 1
     step: str = "1"
+
+
+def _bounds(limit: Limit) -> dict[str, int]:
+    return {"min": limit.low, "max": limit.high, "step": limit.step}
 
 
 class ModelSelect(forms.Select):
@@ -80,9 +85,9 @@ class GenerateForm(forms.Form):
     scheduler = forms.ChoiceField(label=_("Scheduler"), choices=CHOICES, initial=DEFAULT)
 
     RANGES = {
-        "num_images": Range(1, 10, low=1, high=10),
-        "num_inference_steps": Range(1, 150, low=25, high=100),
-        "guidance_scale": Range(0, 30, low=5, high=15, slide=0.5, step="any"),
+        "num_images": Range(limits.NUM_IMAGES, low=1, high=10),
+        "num_inference_steps": Range(limits.NUM_INFERENCE_STEPS, low=25, high=100),
+        "guidance_scale": Range(limits.GUIDANCE_SCALE, low=5, high=15, slide=0.5, step="any"),
     }
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
@@ -120,16 +125,16 @@ class GenerateForm(forms.Form):
 
     def _mark_ranges(self) -> None:
         for name, row in self.RANGES.items():
-            self.fields[name].widget.attrs.update({"min": row.min, "max": row.max, "step": row.step})
+            self.fields[name].widget.attrs.update({**_bounds(row.limit), "step": row.step})
         for name in ("width", "height"):
-            self.fields[name].widget.attrs.update({"min": 64, "max": 1024, "step": 8})
+            self.fields[name].widget.attrs.update(_bounds(limits.SIDE))
         self.fields["seed"].widget = forms.TextInput(
             attrs={"inputmode": "numeric", "placeholder": _("random"), "autocomplete": "off", "maxlength": 20}
         )
 
     def _add_loras(self) -> None:
         choices = [("", _("none")), *((checkpoint.name, checkpoint.name) for checkpoint in self.checkpoints)]
-        for index in range(MAX_LORAS):
+        for index in range(limits.LORAS):
             self.fields[f"lora_{index}"] = forms.CharField(
                 label=_("LoRA"), required=False, widget=forms.Select(choices=choices)
             )
@@ -137,11 +142,11 @@ class GenerateForm(forms.Form):
                 label=_("Weight"),
                 required=False,
                 initial=1.0,
-                widget=forms.NumberInput(attrs={"min": -2, "max": 2, "step": "any"}),
+                widget=forms.NumberInput(attrs={**_bounds(limits.LORA_WEIGHT), "step": "any"}),
             )
 
     def lora_rows(self) -> list[tuple[forms.BoundField, forms.BoundField]]:
-        return [(self[f"lora_{index}"], self[f"weight_{index}"]) for index in range(MAX_LORAS)]
+        return [(self[f"lora_{index}"], self[f"weight_{index}"]) for index in range(limits.LORAS)]
 
     def uses_loras(self) -> bool:
         return any(name.value() for name, _weight in self.lora_rows()) or bool(self.errors.get("lora_0"))
@@ -178,7 +183,7 @@ class GenerateForm(forms.Form):
 
     def _chosen_loras(self) -> list[LoraChoice]:
         chosen = []
-        for index in range(MAX_LORAS):
+        for index in range(limits.LORAS):
             weight = self.cleaned_data[f"weight_{index}"]
             if self.cleaned_data[f"lora_{index}"]:
                 chosen.append(LoraChoice(self.cleaned_data[f"lora_{index}"], 1.0 if weight is None else weight))

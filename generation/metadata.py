@@ -25,6 +25,9 @@ XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <?xpacket end="w"?>"""
 
 
+LORAS = "loras__checkpoint__run"
+
+
 def recipe_of(generation: Generation, seed: int) -> dict[str, Any]:
     """Everything needed to make the picture again, with the hashes of the weights."""
     return {
@@ -35,7 +38,7 @@ def recipe_of(generation: Generation, seed: int) -> dict[str, Any]:
         "family": generation.base_model.family,
         "loras": [
             {"name": lora.checkpoint.name, "weight": lora.weight, "sha256": lora.checkpoint.blob_id}
-            for lora in generation.loras.select_related("checkpoint__run")
+            for lora in generation.loras.all()  # callers of many prefetch LORAS
         ],
         "prompt": generation.prompt,
         "negative_prompt": generation.negative_prompt,

@@ -5,15 +5,17 @@ from __future__ import annotations
 import base64
 from typing import Any
 
+from django.db.models import prefetch_related_objects
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from generation.metadata import recipe_of
+from generation import limits
+from generation.limits import SIDE
+from generation.metadata import LORAS, recipe_of
 from generation.models import GeneratedImage, Generation
 from generation.schedulers import CHOICES, DEFAULT, SCHEDULERS
-from generation.services import MAX_LORAS, MAX_PROMPT, MAX_SIDE, MIN_SIDE, GenerationRequest, LoraChoice
+from generation.services import GenerationRequest, LoraChoice
 from shoesai import files
-from shoesai.engine.specs import MAX_SEED
 from shoesai.models import Job
 from shoesai.serializers import (
     REQUIRED,
@@ -26,38 +28,35 @@ from shoesai.serializers import (
 )
 
 MAX_NAME = 200
-MAX_IMAGES = 10
 DEFAULT_WAIT = 60
 MAX_WAIT = 300
-# The last picture's seed, seed + 9, is a 64-bit number too.
-LAST_SEED = MAX_SEED - (MAX_IMAGES - 1)
 
 
-@extend_schema_field({"type": "integer", "minimum": 0, "maximum": LAST_SEED})
+@extend_schema_field({"type": "integer", "minimum": 0, "maximum": limits.SEED.high})
 class Seed(WholeNumber):
     pass
 
 
-@extend_schema_field({"type": "integer", "minimum": MIN_SIDE, "maximum": MAX_SIDE, "multipleOf": 8})
+@extend_schema_field({"type": "integer", "minimum": SIDE.low, "maximum": SIDE.high, "multipleOf": SIDE.step})
 class Side(WholeNumber):
     def __init__(self, **options: Any) -> None:
-        super().__init__(MIN_SIDE, MAX_SIDE, step=8, required=False, allow_null=True, **options)
+        super().__init__(SIDE.low, SIDE.high, step=SIDE.step, required=False, allow_null=True, **options)
 
 
 class LoraSerializer(StrictSerializer):
     name = Text(MAX_NAME, help_text="`<run>/checkpoint-<step>`, a name from GET /api/models.")
-    weight = Number(-2, 2, default=1.0)
+    weight = Number(limits.LORA_WEIGHT.low, limits.LORA_WEIGHT.high, default=1.0)
 
 
 class GenerateSerializer(StrictSerializer):
     model_name = Text(MAX_NAME, default="starter", help_text="A name from GET /api/models.")
-    prompt = Text(MAX_PROMPT, blank="must not be empty; describe the shoe you want.")
-    negative_prompt = Text(MAX_PROMPT, default="", allow_blank=True, help_text="What should not be seen.")
-    num_images = WholeNumber(1, MAX_IMAGES, default=1)
-    num_inference_steps = WholeNumber(1, 150, default=50)
-    guidance_scale = Number(0, 30, default=7.5)
+    prompt = Text(limits.PROMPT_CHARACTERS, blank="must not be empty; describe the shoe you want.")
+    negative_prompt = Text(limits.PROMPT_CHARACTERS, default="", allow_blank=True, help_text="What should not be seen.")
+    num_images = WholeNumber(limits.NUM_IMAGES.low, limits.NUM_IMAGES.high, default=1)
+    num_inference_steps = WholeNumber(limits.NUM_INFERENCE_STEPS.low, limits.NUM_INFERENCE_STEPS.high, default=50)
+    guidance_scale = Number(limits.GUIDANCE_SCALE.low, limits.GUIDANCE_SCALE.high, default=7.5)
     seed = Seed(
-        0, LAST_SEED, required=False, allow_null=True,
+        limits.SEED.low, limits.SEED.high, required=False, allow_null=True,
         help_text="Of the first picture; picture k gets seed + k. Left out: one is chosen, and told.",
     )  # fmt: skip
     width = Side(help_text="Left out: the model's own.")
@@ -67,7 +66,7 @@ class GenerateSerializer(StrictSerializer):
         default=DEFAULT,
         error_messages={**REQUIRED, "invalid_choice": f"must be one of {', '.join(SCHEDULERS)}."},
     )
-    loras = LoraSerializer(many=True, default=list, max_length=MAX_LORAS)  # type: ignore[call-arg]
+    loras = LoraSerializer(many=True, default=list, max_length=limits.LORAS)  # type: ignore[call-arg]
     wait = Number(
         0, MAX_WAIT, default=DEFAULT_WAIT,
         help_text="Seconds to wait for the pictures before answering 202 with the job.",
@@ -137,6 +136,7 @@ class AcceptedSerializer(serializers.Serializer):
 
 def generated(generation: Generation, job: Job) -> dict[str, Any]:
     """The seed's response."""
+    prefetch_related_objects([generation], LORAS)
     images = list(generation.images.select_related("blob").order_by("seq"))
     for image in images:
         image.generation = generation

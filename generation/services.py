@@ -10,20 +10,15 @@ from io import BytesIO
 
 from PIL import Image
 
+from generation import limits
 from generation.metadata import png_with_recipe, recipe_of
 from generation.models import GeneratedImage, Generation, GenerationLora
 from generation.schedulers import DEFAULT, SCHEDULERS
 from shoesai import files
-from shoesai.engine.specs import MAX_SEED
 from shoesai.jobs import queue
 from shoesai.models import User
 from training.catalogue import NamedModel, UnknownModel, find_checkpoint, find_model
 from training.models import Checkpoint
-
-MAX_PROMPT = 2000
-MAX_LORAS = 4
-MAX_SIDE = 1024
-MIN_SIDE = 64
 
 
 class InvalidRequest(Exception):
@@ -108,37 +103,36 @@ def check_numbers(request: GenerationRequest) -> dict[str, str]:
     errors: dict[str, str] = {}
     _check_text(errors, "prompt", request.prompt, required=True)
     _check_text(errors, "negative_prompt", request.negative_prompt, required=False)
-    _check_range(errors, "num_images", request.num_images, 1, 10)
-    _check_range(errors, "num_inference_steps", request.num_inference_steps, 1, 150)
-    _check_range(errors, "guidance_scale", request.guidance_scale, 0, 30)
-    if request.seed is not None:
-        # The last image's seed is seed + num_images - 1 and must still be a 64-bit number.
-        _check_range(errors, "seed", request.seed, 0, MAX_SEED - 9)
-    for name in ("width", "height"):
-        side = getattr(request, name)
-        if side is not None and not (MIN_SIDE <= side <= MAX_SIDE and side % 8 == 0):
-            errors[name] = f"must be a multiple of 8 between {MIN_SIDE} and {MAX_SIDE}, or left out."
+    for name, limit in _NUMBERS.items():
+        value = getattr(request, name)
+        if value is not None and value not in limit:
+            errors[name] = f"must be {limit}."
     if request.scheduler not in SCHEDULERS:
         errors["scheduler"] = f"must be one of {', '.join(SCHEDULERS)}."
-    if len(request.loras) > MAX_LORAS:
-        errors["loras"] = f"takes at most {MAX_LORAS} LoRAs."
-    for lora in request.loras:
-        _check_range(errors, "loras", lora.weight, -2, 2)
+    if len(request.loras) > limits.LORAS:
+        errors["loras"] = f"takes at most {limits.LORAS} LoRAs."
+    if any(lora.weight not in limits.LORA_WEIGHT for lora in request.loras):
+        errors["loras"] = f"each weight must be {limits.LORA_WEIGHT}."
     return errors
+
+
+_NUMBERS = {
+    "num_images": limits.NUM_IMAGES,
+    "num_inference_steps": limits.NUM_INFERENCE_STEPS,
+    "guidance_scale": limits.GUIDANCE_SCALE,
+    "seed": limits.SEED,
+    "width": limits.SIDE,
+    "height": limits.SIDE,
+}
 
 
 def _check_text(errors: dict[str, str], name: str, text: str, *, required: bool) -> None:
     if required and not text.strip():
         errors[name] = "must not be empty; describe the shoe you want."
-    elif len(text) > MAX_PROMPT:
-        errors[name] = f"has {len(text):,} characters; at most {MAX_PROMPT:,} are allowed."
+    elif len(text) > limits.PROMPT_CHARACTERS:
+        errors[name] = f"has {len(text):,} characters; at most {limits.PROMPT_CHARACTERS:,} are allowed."
     elif "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
         errors[name] = "contains characters that are not text (NUL or half a surrogate pair)."
-
-
-def _check_range(errors: dict[str, str], name: str, value: float, low: int, high: int) -> None:
-    if not low <= value <= high:  # NaN is in no range
-        errors[name] = f"must be between {low} and {high}."
 
 
 def _resolve_models(

@@ -9,6 +9,7 @@ from typing import Any
 from django.conf import settings
 from PIL import Image
 
+from generation.metadata import LORAS
 from generation.models import Generation
 from generation.schedulers import SCHEDULERS
 from generation.services import keep_image
@@ -23,7 +24,8 @@ PREVIEW_EVERY = 5
 
 def generate_images(claim: Claim) -> dict[str, Any]:
     """Makes the images of the request that are still missing; a restart never makes one twice."""
-    generation = Generation.objects.select_related("base_model", "owner", "team").get(job=claim.job)
+    generations = Generation.objects.select_related("base_model", "owner", "team").prefetch_related(LORAS)
+    generation = generations.get(job=claim.job)
     missing = missing_units(generation)
     if not missing:
         return {}
@@ -68,7 +70,7 @@ def spec_of(generation: Generation, units: tuple[ImageUnit, ...]) -> GenerateSpe
 
 
 def _inputs_of(generation: Generation, output: Path) -> GenerateInputs:
-    loras = generation.loras.select_related("checkpoint")
+    loras = generation.loras.all()
     return GenerateInputs(
         base_model=str(generation.base_model.path),
         output_dir=str(output),

@@ -5,12 +5,11 @@ from __future__ import annotations
 import hashlib
 from dataclasses import dataclass
 from functools import cached_property
-from typing import Any, cast
+from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
-from django.http import FileResponse, Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -18,20 +17,15 @@ from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_http_methods, require_safe
 
 from generation.forms import GenerateForm, settings_of
+from generation.media import picture_bytes, visible_image
 from generation.models import GeneratedImage, Generation
 from generation.services import InvalidRequest, request_generation
-from shoesai import files
+from shoesai.auth import caller
 from shoesai.jobs.queue import QueueFull
 from shoesai.models import Job, User
 from shoesai.templatetags.portal import doing
 
 GENERATIONS_SHOWN = 12
-# A picture's bytes never change: its address holds for ever, for this browser only.
-FOREVER = "private, max-age=31536000, immutable"
-
-
-def _person(request: HttpRequest) -> User:
-    return cast(User, request.user)
 
 
 # --- the page ---------------------------------------------------------------------------------------------------
@@ -40,14 +34,14 @@ def _person(request: HttpRequest) -> User:
 def generate(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _start(request)
-    form = GenerateForm(user=_person(request), initial=_prefill(request))
+    form = GenerateForm(user=caller(request), initial=_prefill(request))
     return _page(request, form)
 
 
 def _start(request: HttpRequest) -> HttpResponse:
     """The same post serves a browser without JavaScript (redirect) and htmx (the new generation's fragment)."""
-    form = GenerateForm(request.POST, user=_person(request))
-    generation = _try(form, _person(request))
+    form = GenerateForm(request.POST, user=caller(request))
+    generation = _try(form, caller(request))
     htmx = getattr(request, "htmx", False)
     if generation is None:
         if not htmx:
@@ -76,7 +70,7 @@ def _try(form: GenerateForm, user: User) -> Generation | None:
 
 
 def _page(request: HttpRequest, form: GenerateForm, status: int = 200) -> HttpResponse:
-    mine = generations_of(_person(request)).filter(owner=_person(request))
+    mine = generations_of(caller(request)).filter(owner=caller(request))
     views = [GenerationView(generation) for generation in mine.order_by("-created_at")[:GENERATIONS_SHOWN]]
     context = {"form": form, "views": views, "live": any(view.job.is_live for view in views)}
     return render(request, "generation/generate.html", context, status=status)
@@ -86,7 +80,7 @@ def _prefill(request: HttpRequest) -> dict[str, Any]:
     """`?from=<image>` takes all its settings, `?model=` and `?prompt=` only theirs."""
     initial: dict[str, Any] = {}
     if "from" in request.GET:
-        initial = settings_of(visible_image(_person(request), request.GET["from"]))
+        initial = settings_of(visible_image(caller(request), request.GET["from"]))
     named = {"model_name": request.GET.get("model"), "prompt": request.GET.get("prompt")}
     return initial | {name: value for name, value in named.items() if value}
 
@@ -153,7 +147,7 @@ class GenerationView:
 @require_safe
 def generation(request: HttpRequest, pk: str) -> HttpResponse:
     """The fragment. It asks for itself again only while its job lives, and 304 costs neither bytes nor a swap."""
-    view = GenerationView(get_object_or_404(generations_of(_person(request)), pk=pk))
+    view = GenerationView(get_object_or_404(generations_of(caller(request)), pk=pk))
     if not getattr(request, "htmx", False):
         return redirect(f"{reverse('generate')}#generation-{pk}")
     response = get_conditional_response(request, etag=view.etag)
@@ -167,43 +161,13 @@ def generation(request: HttpRequest, pk: str) -> HttpResponse:
 
 
 # --- bytes ------------------------------------------------------------------------------------------------------
-def visible_image(user: User, pk: str) -> GeneratedImage:
-    """The one place that decides who gets a picture; everyone else gets a 404."""
-    images = GeneratedImage.objects.visible_to(user).select_related("generation__base_model", "blob", "thumbnail")
-    try:
-        return get_object_or_404(images, pk=pk)
-    except ValidationError as error:  # not a UUID at all
-        raise Http404 from error
-
-
 @login_required
 @require_safe
 def image_file(request: HttpRequest, pk: str) -> HttpResponseBase:
-    return _bytes(request, visible_image(_person(request), pk), "blob")
+    return picture_bytes(request, visible_image(caller(request), pk), "blob")
 
 
 @login_required
 @require_safe
 def image_thumbnail(request: HttpRequest, pk: str) -> HttpResponseBase:
-    return _bytes(request, visible_image(_person(request), pk), "thumbnail")
-
-
-def _bytes(request: HttpRequest, image: GeneratedImage, which: str) -> HttpResponseBase:
-    blob = getattr(image, which)
-    etag = f'"{blob.sha256}"'
-    response: HttpResponseBase | None = get_conditional_response(request, etag=etag)
-    if response is None:
-        try:
-            stored = files.path_of(blob.sha256).open("rb")
-        except FileNotFoundError as error:
-            raise Http404 from error
-        response = FileResponse(
-            stored,
-            content_type=blob.mime,
-            as_attachment="download" in request.GET,
-            filename=image.file_name("png" if which == "blob" else "webp"),
-        )
-    response["ETag"] = etag
-    response["Cache-Control"] = FOREVER
-    response["X-Content-Type-Options"] = "nosniff"
-    return response
+    return picture_bytes(request, visible_image(caller(request), pk), "thumbnail")

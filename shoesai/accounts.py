@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Sequence
+from datetime import timedelta
 
+from django.conf import settings
 from django.core.management.base import CommandError
 
 from shoesai.models import ApiToken, User
@@ -35,7 +38,9 @@ def new_password(user: User) -> str:
     return password
 
 
-def create_token(user: User, name: str, scopes: list[str] | None = None) -> str:
-    """Returns the secret, which is shown this once and kept only as a digest."""
-    _, secret = ApiToken.objects.create(user=user, name=name, scopes=scopes or [])
+def create_token(
+    user: User, name: str, scopes: Sequence[str] = (), lifetime: timedelta | None = settings.TOKEN_LIFETIME
+) -> str:
+    """Returns the secret, which is shown this once and kept only as a digest. Without a lifetime it never expires."""
+    _, secret = ApiToken.objects.create(user=user, name=name, scopes=list(scopes), expiry=lifetime)
     return secret

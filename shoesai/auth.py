@@ -6,6 +6,7 @@ from datetime import timedelta
 from typing import Any
 
 from django.db.models import Q
+from django.http import HttpRequest
 from django.utils import timezone
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from knox.auth import TokenAuthentication
@@ -55,8 +56,8 @@ def note_use(token: ApiToken) -> None:
         ApiToken.objects.filter(unused, pk=token.pk).update(last_used_at=now)
 
 
-def caller(request: Request) -> User:
-    """Whoever passed IsAuthenticated."""
+def caller(request: Request | HttpRequest) -> User:
+    """Whoever passed IsAuthenticated or login_required."""
     assert isinstance(request.user, User)
     return request.user
 

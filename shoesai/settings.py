@@ -213,9 +213,10 @@ REST_FRAMEWORK = {
 KNOX_TOKEN_MODEL = "shoesai.ApiToken"
 # knox's own migrations create its token table even when the model is swapped; nobody wants a table beside ours.
 MIGRATION_MODULES = {"knox": None}
+TOKEN_LIFETIME = timedelta(days=90)
 REST_KNOX = {
     "TOKEN_PREFIX": "shoe_",
-    "TOKEN_TTL": timedelta(days=90),
+    "TOKEN_TTL": TOKEN_LIFETIME,
     "AUTH_HEADER_PREFIX": "Token",
     "TOKEN_MODEL": "shoesai.ApiToken",
 }

@@ -51,6 +51,7 @@ class DataCommand(BaseCommand):
         parser.add_argument("--json", action="store_true", help="Print one JSON object on stdout.")
 
     def execute(self, *args: Any, **options: Any) -> str | None:
+        require_text(options)
         try:
             return super().execute(*args, **options)
         except KeyboardInterrupt as interrupt:
@@ -61,6 +62,14 @@ class DataCommand(BaseCommand):
 
     def print_json(self, data: dict[str, Any]) -> None:
         self.stdout.write(json.dumps(data, indent=2))
+
+
+def require_text(options: dict[str, Any]) -> None:
+    """Raises CommandError for an argument that is no text: the shell hands any bytes through."""
+    for name, value in options.items():
+        for text in value if isinstance(value, list) else [value]:
+            if isinstance(text, str) and any("\ud800" <= character <= "\udfff" for character in text):
+                raise CommandError(f"--{name.replace('_', '-')}: is not UTF-8 text.", returncode=USAGE)
 
 
 def say(text: str = "") -> None:

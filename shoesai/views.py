@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-from typing import cast
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
@@ -17,6 +16,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
+from shoesai.accounts import create_token
+from shoesai.auth import caller
 from shoesai.forms import TokenForm
 from shoesai.jobs import queue
 from shoesai.jobs.kinds import HOUSEKEEPING
@@ -25,11 +26,6 @@ from shoesai.templatetags.portal import tray_of
 
 JOBS_SHOWN = 50
 HTMX_STOP_POLLING = 286
-
-
-def person(request: HttpRequest) -> User:
-    """The signed-in user; `login_required` has seen to it that there is one."""
-    return cast(User, request.user)
 
 
 def is_htmx(request: HttpRequest) -> bool:
@@ -46,7 +42,7 @@ def jobs_of(user: User) -> QuerySet[Job]:
 @login_required
 @require_safe
 def jobs(request: HttpRequest) -> HttpResponse:
-    mine = jobs_of(person(request)).filter(owner=person(request))
+    mine = jobs_of(caller(request)).filter(owner=caller(request))
     shown = list(mine.order_by("-created_at")[:JOBS_SHOWN])
     context = {
         "jobs": shown,
@@ -66,7 +62,7 @@ def tray(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_safe
 def job_status(request: HttpRequest, pk: str) -> HttpResponse:
-    job = get_object_or_404(jobs_of(person(request)), pk=pk)
+    job = get_object_or_404(jobs_of(caller(request)), pk=pk)
     if not is_htmx(request):
         return render(request, "jobs/detail.html", {"job": job})
     return render(request, "jobs/_status.html", {"job": job}, status=200 if job.is_live else HTMX_STOP_POLLING)
@@ -76,7 +72,7 @@ def job_status(request: HttpRequest, pk: str) -> HttpResponse:
 @require_POST
 def job_cancel(request: HttpRequest, pk: str) -> HttpResponse:
     """Only the owner cancels here; staff do it in the admin."""
-    job = get_object_or_404(jobs_of(person(request)), pk=pk, owner=person(request))
+    job = get_object_or_404(jobs_of(caller(request)), pk=pk, owner=caller(request))
     asked = queue.request_cancel(job)
     if is_htmx(request):
         return HttpResponse(status=204, headers={"HX-Trigger": "jobs-changed"})
@@ -89,7 +85,7 @@ def job_cancel(request: HttpRequest, pk: str) -> HttpResponse:
 @require_safe
 def job_preview(request: HttpRequest, pk: str) -> HttpResponse:
     """The picture in the making. It changes at every look, so it is kept only with its ETag."""
-    job = get_object_or_404(Job.objects.visible_to(person(request)), pk=pk)
+    job = get_object_or_404(Job.objects.visible_to(caller(request)), pk=pk)
     if not job.preview:
         raise Http404
     body = bytes(job.preview)
@@ -116,18 +112,14 @@ def account(request: HttpRequest) -> HttpResponse:
     form = TokenForm(request.POST or None)
     secret = ""
     if request.method == "POST" and form.is_valid():
-        _token, secret = ApiToken.objects.create(
-            user=person(request),
-            name=form.cleaned_data["name"],
-            scopes=form.cleaned_data["scopes"],
-            expiry=form.lifetime(),
-        )
+        data = form.cleaned_data
+        secret = create_token(caller(request), data["name"], data["scopes"], form.lifetime())
         form = TokenForm()
     context = {
         "form": form,
         "secret": secret,
-        "tokens": ApiToken.objects.filter(user=person(request)).order_by("-created"),
-        "teams": person(request).teams.order_by("name"),
+        "tokens": ApiToken.objects.filter(user=caller(request)).order_by("-created"),
+        "teams": caller(request).teams.order_by("name"),
     }
     status = 422 if form.is_bound and form.errors else 200
     template = "account/_tokens.html" if is_htmx(request) else "account/account.html"
@@ -137,7 +129,7 @@ def account(request: HttpRequest) -> HttpResponse:
 @login_required
 @require_POST
 def token_revoke(request: HttpRequest, pk: str) -> HttpResponse:
-    token = get_object_or_404(ApiToken, public_id=pk, user=person(request))
+    token = get_object_or_404(ApiToken, public_id=pk, user=caller(request))
     name = token.name or token.token_key
     token.delete()
     messages.success(request, _("“%(name)s” is revoked; whatever used it is signed out.") % {"name": name})

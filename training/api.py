@@ -13,7 +13,7 @@ from rest_framework.response import Response
 from shoesai.api import ApiView
 from shoesai.auth import caller
 from shoesai.problems import documented
-from training.catalogue import list_models
+from training.catalogue import list_models, model_row
 from training.models import Family
 
 CHECKPOINT = {
@@ -66,7 +66,7 @@ class ModelView(ApiView):
         responses={200: NamedModelSerializer, **documented(401, 403, 404)},
     )
     def get(self, request: Request, id: UUID) -> Response:
-        for row in list_models(caller(request)):
-            if row["id"] == str(id):
-                return Response(row)
-        raise NotFound("There is no such model, or it is not yours.")
+        row = model_row(caller(request), id)
+        if row is None:
+            raise NotFound("There is no such model, or it is not yours.")
+        return Response(row)

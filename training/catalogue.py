@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from typing import Any
+from uuid import UUID
 
+from django.db.models import QuerySet
 from django.urls import reverse
 
 from shoesai.models import User
@@ -36,35 +38,43 @@ def find_model(user: User, name: str) -> NamedModel:
 def find_checkpoint(user: User, name: str) -> Checkpoint:
     run_name, _, step = name.rpartition("/checkpoint-")
     if run_name and step.isascii() and step.isdigit() and len(step) < 10:
-        found = (
-            Checkpoint.objects.visible_to(user)
-            .select_related("run__base_model", "blob")
-            .filter(run__name=run_name, step=int(step))
-            .first()
-        )
+        found = _checkpoints(user).filter(run__name=run_name, step=int(step)).first()
         if found:
             return found
     raise UnknownModel(f"There is no model named {name!r} among those you can use.")
 
 
 def list_models(user: User) -> list[dict[str, Any]]:
-    """The seed's rows. `path` is where the API describes the model and says nothing of the server's disk."""
-    rows = [
-        {
-            "id": str(base.id), "name": base.name, "path": f"{reverse('api-models')}/{base.id}",
-            "type": "base", "step": None, "family": base.family, "base_model": base.name,
-            "resolution": base.resolution,
-        }
-        for base in BaseModel.objects.all()
+    """The seed's rows: base models first, then the checkpoints of the newest runs."""
+    checkpoints = _checkpoints(user).order_by("-run__created_at", "step")
+    return [_row(NamedModel(base.name, base)) for base in BaseModel.objects.all()] + [
+        _row(NamedModel(checkpoint.name, checkpoint.run.base_model, checkpoint)) for checkpoint in checkpoints
     ]
-    checkpoints = Checkpoint.objects.visible_to(user).select_related("run__base_model")
-    rows += [
-        {
-            "id": str(checkpoint.id), "name": checkpoint.name,
-            "path": f"{reverse('api-models')}/{checkpoint.id}", "type": "checkpoint",
-            "step": checkpoint.step, "family": checkpoint.family,
-            "base_model": checkpoint.run.base_model.name, "resolution": checkpoint.run.base_model.resolution,
-        }
-        for checkpoint in checkpoints.order_by("-run__created_at", "step")
-    ]
-    return rows
+
+
+def model_row(user: User, id: UUID) -> dict[str, Any] | None:
+    """The row of one model, or None when there is none of this id for this user."""
+    base = BaseModel.objects.filter(pk=id).first()
+    if base:
+        return _row(NamedModel(base.name, base))
+    checkpoint = _checkpoints(user).filter(pk=id).first()
+    return _row(NamedModel(checkpoint.name, checkpoint.run.base_model, checkpoint)) if checkpoint else None
+
+
+def _checkpoints(user: User) -> QuerySet[Checkpoint]:
+    return Checkpoint.objects.visible_to(user).select_related("run__base_model", "blob")
+
+
+def _row(model: NamedModel) -> dict[str, Any]:
+    """`path` is where the API describes the model and says nothing of the server's disk."""
+    thing = model.checkpoint or model.base
+    return {
+        "id": str(thing.pk),
+        "name": model.name,
+        "path": f"{reverse('api-models')}/{thing.pk}",
+        "type": "checkpoint" if model.checkpoint else "base",
+        "step": model.checkpoint.step if model.checkpoint else None,
+        "family": thing.family,
+        "base_model": model.base.name,
+        "resolution": model.base.resolution,
+    }

@@ -4,14 +4,13 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import cast
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from shoesai.models import User
+from shoesai.auth import caller
 from training.models import Checkpoint, TrainingMetric, TrainingRun
 
 RUNS_SHOWN = 50
@@ -36,7 +35,7 @@ class RunRow:
 @login_required
 @require_safe
 def runs(request: HttpRequest) -> HttpResponse:
-    visible = TrainingRun.objects.visible_to(cast(User, request.user)).select_related(
+    visible = TrainingRun.objects.visible_to(caller(request)).select_related(
         "base_model", "dataset_version__dataset", "owner"
     )
     rows = [_row(run) for run in visible.prefetch_related("checkpoints", "metrics")[:RUNS_SHOWN]]

@@ -24,7 +24,7 @@ class ImageTests(BaseTestCase):
         response = self.api.get(f"{self.url}/file")
         self.assertEqual(b"".join(response), files.read(self.image.blob))
         self.assertEqual((response["Content-Type"], response["X-Content-Type-Options"]), ("image/png", "nosniff"))
-        self.assertIn("shoe-42.png", response["Content-Disposition"])
+        self.assertIn("red-sneakers_42.png", response["Content-Disposition"])
         self.assertIn("private", response["Cache-Control"])
 
     def test_a_caller_who_has_it_gets_a_304(self) -> None:
@@ -52,6 +52,6 @@ class ImageTests(BaseTestCase):
     def test_a_lost_file_is_a_404_and_no_server_error(self) -> None:
         image = finished_generation(self.alice, seed=7).images.get()  # its recipe makes it a file of its own
         files.path_of(image.blob_id).unlink()
-        with self.assertLogs("generation.api", "ERROR"):
+        with self.assertLogs("generation.media", "ERROR"):
             response = self.api.get(f"/api/images/{image.pk}/file")
         self.assertEqual((response.status_code, response["Content-Type"]), (404, "application/problem+json"))

@@ -100,7 +100,7 @@ class GenerateCommandTest(BaseTestCase):
             ("--seed must be between", "--seed", str(2**64)),
             ("--seed: invalid whole number", "--seed", "9" * 400),
             ("--width must be a multiple of 8", "--width", "100"),
-            ("--lora must be between -2 and 2", "--lora", "casual/checkpoint-150:9"),
+            ("--lora each weight must be between -2 and 2", "--lora", "casual/checkpoint-150:9"),
         ):
             with self.subTest(words):
                 self.assertIn(self.code_of(*options), (1, 2))

@@ -2,7 +2,11 @@
 
 from __future__ import annotations
 
+import uuid
+
 from django.db import connection
+from django.template.loader import render_to_string
+from django.test import Client
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
@@ -163,3 +167,19 @@ class TrainingPageTest(BaseTestCase):
         points = [TrainingMetric(step=step, loss=loss) for step, loss in enumerate((3.0, 2.0, 1.0))]
         self.assertEqual(sparkline(points[:1]), "")
         self.assertEqual(sparkline(points), "0.0,1.0 80.0,16.0 160.0,31.0")
+
+
+class ErrorPagesTest(BaseTestCase):
+    def test_a_page_that_is_not_here_says_so_in_our_own_look(self) -> None:
+        self.client.force_login(self.charlie)
+        for address in ("/nothing-here/", reverse("image", args=[uuid.uuid4()])):
+            page = self.client.get(address)
+            self.assertContains(page, "This page is not here", status_code=404)
+
+    def test_an_expired_form_says_what_to_do(self) -> None:
+        strict = Client(enforce_csrf_checks=True)
+        strict.force_login(self.alice)
+        self.assertContains(strict.post(reverse("logout")), "This form has expired", status_code=403)
+
+    def test_a_fault_of_ours_needs_no_database_to_be_told(self) -> None:
+        self.assertIn("Nothing of yours is lost", render_to_string("500.html"))

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.core.management.base import CommandError, CommandParser
 
+from generation import limits
 from generation.models import Generation
 from generation.schedulers import DEFAULT, SCHEDULERS
 from generation.services import GenerationRequest, InvalidRequest, LoraChoice, request_generation
@@ -32,12 +33,12 @@ class Command(DataCommand):
         parser.add_argument("--prompt", required=True)
         parser.add_argument("--negative-prompt", default="")
         parser.add_argument("--model", default="starter", help="A base model, or <run>/checkpoint-150.")
-        parser.add_argument("--num-images", type=_whole, default=1, help="1 to 10.")
+        parser.add_argument("--num-images", type=_whole, default=1, help=f"{limits.NUM_IMAGES}")
         parser.add_argument(
             "--seed", type=_whole, help="Of the first; the next has seed + 1. Default: random."
         )
-        parser.add_argument("--steps", type=_whole, default=50, help="1 to 150. Default: 50.")
-        parser.add_argument("--guidance", type=float, default=7.5, help="0 to 30. Default: 7.5.")
+        parser.add_argument("--steps", type=_whole, default=50, help=f"{limits.NUM_INFERENCE_STEPS}. Default: 50.")
+        parser.add_argument("--guidance", type=float, default=7.5, help=f"{limits.GUIDANCE_SCALE}. Default: 7.5.")
         parser.add_argument("--scheduler", default=DEFAULT, choices=list(SCHEDULERS))
         parser.add_argument("--width", type=_whole, help="A multiple of 8. Default: the model's own.")
         parser.add_argument("--height", type=_whole)

@@ -9,7 +9,9 @@ from typing import Any
 from django.conf import settings
 from django.core.management.base import BaseCommand, CommandError, CommandParser
 
+from shoesai.accounts import create_token
 from shoesai.models import ApiToken, User
+from shoesai.terminal import require_text
 
 MAX_DAYS = 3650
 SCOPES = ", ".join(ApiToken.Scope.values)
@@ -33,8 +35,7 @@ class Command(BaseCommand):
     help = "Makes an API token for a user and prints it, this once; only its digest is kept."
 
     def add_arguments(self, parser: CommandParser) -> None:
-        lifetime: Any = settings.REST_KNOX["TOKEN_TTL"]
-        default = lifetime.days
+        default = settings.TOKEN_LIFETIME.days
         parser.add_argument("user")
         parser.add_argument("--name", default="", help="what the token is for, to tell it from others")
         parser.add_argument(
@@ -48,11 +49,11 @@ class Command(BaseCommand):
         either.add_argument("--never", action="store_true", help="never expires")
 
     def handle(self, *, user: str, scopes: list[str], days: int, never: bool, **options: Any) -> None:
+        require_text({"user": user, "name": options["name"]})
         owner = User.objects.filter(username=user).first()
         if owner is None:
             raise CommandError(f"There is no user named {user!r}.", returncode=3)
         if not owner.is_active:
             raise CommandError(f"The user {user!r} is not active; a token would open nothing.", returncode=3)
-        expiry = None if never else timedelta(days=days)
-        _, secret = ApiToken.objects.create(user=owner, name=options["name"][:120], scopes=scopes, expiry=expiry)
-        self.stdout.write(secret)
+        lifetime = None if never else timedelta(days=days)
+        self.stdout.write(create_token(owner, options["name"][:120], scopes, lifetime))

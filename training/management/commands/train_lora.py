@@ -98,9 +98,9 @@ class Command(DataCommand):
         self._follow(run, options)
 
     def _resume(self, user: User, options: dict[str, Any]) -> None:
-        run = TrainingRun.objects.visible_to(user).filter(name=options["resume"]).first()
+        run = TrainingRun.objects.filter(owner=user, name=options["resume"]).first()
         if run is None:
-            text = f"--resume: there is no run named {options['resume']!r}."
+            text = f"--resume: {user.username} has no run named {options['resume']!r}."
             raise CommandError(text, returncode=terminal.NOT_FOUND)
         _prepare(options["output_dir"])
         resume_training(run)
