@@ -13,6 +13,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
@@ -20,6 +21,7 @@ from typing import Any, Final
 import numpy as np
 import torch
 from diffusers import AutoencoderKL, DDIMScheduler, StableDiffusionPipeline, UNet2DConditionModel
+from diffusers.models.attention_processor import AttnProcessor
 from numpy.typing import NDArray
 from torch import Tensor, nn
 from torch.nn import functional
@@ -38,7 +40,7 @@ NAMING: Final = {  # how the small CLIP is asked for one attribute
     "view": ("a photo of shoes, {} view", "{} view", "a shoe, {} view"),
 }
 WEIGHED: Final = torch.tensor([3, 2, 1, 1, 2, 1, 1]) / 11  # what naming errors cost, in ATTRIBUTES' order
-SHARES: Final = {"clip": 0.12, "vae": 0.40, "unet": 0.48}  # of the time budget
+SHARES: Final = {"clip": 0.20, "vae": 0.35, "unet": 0.45}  # of the time budget
 
 LATENTS: Final = 16_000  # pictures that the UNet learns from: encoding more takes longer than it helps
 
@@ -172,6 +174,34 @@ def save_half(model: nn.Module, folder: Path) -> None:
         (fresh / "config.json").write_text(json.dumps(config, indent=2) + "\n", encoding="utf-8")
 
     publish(folder, write)
+
+
+def by_core(work: Callable[[Tensor], Any], rows: Tensor) -> list[Any]:
+    """`work` on equal shares of the rows, one single-threaded share on each core.
+
+    The layers are small: sharing the batch out scales with the cores, sharing each layer out (OpenMP) hardly does.
+    """
+    cores = os.cpu_count() or 1
+    with ThreadPoolExecutor(cores, initializer=torch.set_num_threads, initargs=(1,)) as pool:
+        return list(pool.map(work, rows.chunk(cores)))
+
+
+def shared_gradients(
+    weights: Sequence[nn.Parameter], work: Callable[[Tensor], tuple[Tensor, float]], size: int
+) -> float:
+    """Sets the weights' gradients to those of a batch, and returns the mean of what `work` gives beside its loss.
+
+    `work` takes some of the batch's rows and returns their mean loss and a figure to report.
+    """
+
+    def share(rows: Tensor) -> tuple[float, tuple[Tensor, ...]]:
+        loss, figure = work(rows)
+        return figure, torch.autograd.grad(loss, weights)  # backward() would race for .grad
+
+    figures, gradients = zip(*by_core(share, torch.arange(size)), strict=True)
+    for weight, *parts in zip(weights, *gradients, strict=True):
+        weight.grad = torch.stack(parts).mean(0)
+    return float(np.mean(figures))
 
 
 # ------------------------------------------------------------------------------------------
@@ -496,21 +526,25 @@ def train_vae(cache: Cache, out: Path, seconds: float, seed: int, go_on: bool, l
     vae = vae.to(memory_format=torch.channels_last)
     log(parameters=sum(p.numel() for p in vae.parameters()))
     peak = 1.5e-3 if go_on else 2e-3
-    optimizer = torch.optim.AdamW(vae.parameters(), peak, betas=(0.9, 0.99), weight_decay=1e-4)
+    weights = list(vae.parameters())
+    optimizer = torch.optim.AdamW(weights, peak, betas=(0.9, 0.99), weight_decay=1e-4)
     clock, step, running, saved = Clock(seconds), 0, 0.0, time.monotonic()
     while clock.gone() < 1:
         for group in optimizer.param_groups:
             group["lr"] = peak * clock.rate(step, 200)
         crops = crops_of_shoes(cache, size, rng).contiguous(memory_format=torch.channels_last)
-        posterior = vae.encode(crops).latent_dist
-        error = vae.decode(posterior.sample()).sample - crops
-        loss = picture_loss(error) + 1e-3 * posterior.kl().mean() / posterior.mean[0].numel()
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(vae.parameters(), 0.5)
+
+        def restore(rows: Tensor) -> tuple[Tensor, float]:
+            posterior = vae.encode(crops[rows]).latent_dist  # noqa: B023
+            error = vae.decode(posterior.sample()).sample - crops[rows]  # noqa: B023
+            unruly = posterior.kl().mean() / posterior.mean[0].numel()
+            return picture_loss(error) + 1e-3 * unruly, error.detach().abs().mean().item() * 127.5
+
+        figure = shared_gradients(weights, restore, size)
+        nn.utils.clip_grad_norm_(weights, 0.5)
         optimizer.step()
         step += 1
-        running += (error.detach().abs().mean().item() * 127.5 - running) * max(0.01, 1 / step)
+        running += (figure - running) * max(0.01, 1 / step)
         if step % 250 == 0:
             log(step=step, crops=step * size, crop_error=round(running, 2))
         if time.monotonic() - saved > 300:
@@ -569,16 +603,21 @@ def new_scheduler() -> DDIMScheduler:
     )
 
 
-@torch.no_grad()
 def cache_latents(vae: AutoencoderKL, cache: Cache) -> tuple[Tensor, Tensor]:
     """Scaled latent means and deviations of the first pictures, [n, 4, 16, 16] each."""
-    means, deviations = [], []
-    for start in range(0, min(len(cache), LATENTS), 32):
-        pictures = to_tensor(cache.pictures[start : start + 32]).contiguous(memory_format=torch.channels_last)
-        posterior = vae.encode(pictures).latent_dist
-        means.append((posterior.mean * vae.config.scaling_factor).half())
-        deviations.append((posterior.std * vae.config.scaling_factor).half())
-    return torch.cat(means), torch.cat(deviations)
+
+    @torch.no_grad()
+    def encode_share(rows: Tensor) -> Tensor:
+        found = []
+        for some in rows.split(16):
+            pictures = cache.batch(some).contiguous(memory_format=torch.channels_last)
+            posterior = vae.encode(pictures).latent_dist
+            found.append(torch.stack([posterior.mean, posterior.std]) * vae.config.scaling_factor)
+        return torch.cat(found, 1)
+
+    count = min(len(cache), LATENTS)
+    mean, deviation = torch.cat(by_core(encode_share, torch.arange(count)), 1)
+    return mean, deviation
 
 
 class Average:
@@ -603,34 +642,40 @@ def train_unet(cache: Cache, out: Path, seconds: float, seed: int, go_on: bool, 
     tokenizer = CLIPTokenizer.from_pretrained(sd / "tokenizer")
     unet = UNet2DConditionModel.from_pretrained(sd / "unet", torch_dtype=torch.float32) if go_on else new_unet()
     unet = unet.to(memory_format=torch.channels_last).train()
+    unet.set_attn_processor(AttnProcessor())  # at 256 places, plain attention trains faster than the fused one
+    weights = list(unet.parameters())
     average = Average(unet, 0.998)
     scheduler = new_scheduler()
     clock = Clock(seconds)
     log(parameters=sum(p.numel() for p in unet.parameters()))
     latents, deviations = cache_latents(vae.eval(), cache)
     log(latents=len(latents))
-    peak = 3e-4 if go_on else 6e-4
-    optimizer = torch.optim.AdamW(unet.parameters(), peak, betas=(0.9, 0.99), weight_decay=0.01)
+    peak = 5e-4 if go_on else 6e-4
+    optimizer = torch.optim.AdamW(weights, peak, betas=(0.9, 0.99), weight_decay=0.01)
     step, running, saved = 0, 0.0, time.monotonic()
     while clock.gone() < 1:
         for group in optimizer.param_groups:
             group["lr"] = peak * clock.rate(step, 200)
         rows = torch.randint(0, len(latents), (size,))
-        x = latents[rows].float() + deviations[rows].float() * torch.randn(size, *latents.shape[1:])
-        words = [draw_caption(cache.texts[r], rng) for r in rows.tolist()]
+        x = latents[rows] + deviations[rows] * torch.randn(size, *latents.shape[1:])
+        words = encode(tokenizer, [draw_caption(cache.texts[r], rng) for r in rows.tolist()], full=True)
         noise, t = torch.randn_like(x), torch.randint(0, 1000, (size,))
-        with torch.autocast("cpu", torch.bfloat16):
-            with torch.no_grad():
-                states = text(encode(tokenizer, words, full=True)).last_hidden_state
-            guess = unet(scheduler.add_noise(x, noise, t), t, states).sample
-        loss = functional.mse_loss(guess.float(), scheduler.get_velocity(x, noise, t))
-        optimizer.zero_grad(set_to_none=True)
-        loss.backward()
-        nn.utils.clip_grad_norm_(unet.parameters(), 1.0)
+        noisy, goal = scheduler.add_noise(x, noise, t), scheduler.get_velocity(x, noise, t)
+
+        def denoise(some: Tensor) -> tuple[Tensor, float]:
+            with torch.autocast("cpu", torch.bfloat16):
+                with torch.no_grad():
+                    states = text(words[some]).last_hidden_state  # noqa: B023
+                guess = unet(noisy[some], t[some], states).sample  # noqa: B023
+            loss = functional.mse_loss(guess.float(), goal[some])  # noqa: B023
+            return loss, loss.item()
+
+        figure = shared_gradients(weights, denoise, size)
+        nn.utils.clip_grad_norm_(weights, 1.0)
         optimizer.step()
         average.update(unet)
         step += 1
-        running += (loss.item() - running) * max(0.01, 1 / step)
+        running += (figure - running) * max(0.01, 1 / step)
         if step % 100 == 0:
             log(step=step, loss=round(running, 4))
         if time.monotonic() - saved > 300:
