@@ -50,14 +50,15 @@ def _bounds(limit: Limit) -> dict[str, int]:
 
 
 class ModelSelect(forms.Select):
-    """Options know their base model's resolution, so that the page can name sizes in pixels."""
+    """Options know their base model, so that the page can name sizes in pixels and follow its guidance."""
 
-    resolutions: dict[str, int]
+    bases: dict[str, BaseModel]
 
     def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         option = super().create_option(name, value, *args, **kwargs)
-        if str(value) in self.resolutions:
-            option["attrs"]["data-resolution"] = self.resolutions[str(value)]
+        base = self.bases.get(str(value))
+        if base:
+            option["attrs"] |= {"data-resolution": base.resolution, "data-guidance": f"{base.guidance_scale:g}"}
         return option
 
 
@@ -77,7 +78,7 @@ class GenerateForm(forms.Form):
     model_name = forms.CharField(label=_("Model"), initial="starter", widget=ModelSelect)
     num_images = forms.IntegerField(label=_("Images"), initial=4)
     num_inference_steps = forms.IntegerField(label=_("Steps"), initial=50)
-    guidance_scale = forms.FloatField(label=_("Guidance"), initial=7.5)
+    guidance_scale = forms.FloatField(label=_("Guidance"), required=False)
     seed = forms.IntegerField(label=_("Seed"), required=False)
     size = forms.ChoiceField(label=_("Size"), required=False, initial="square")
     width = forms.IntegerField(label=_("Width"), required=False)
@@ -87,7 +88,7 @@ class GenerateForm(forms.Form):
     RANGES = {
         "num_images": Range(limits.NUM_IMAGES, low=1, high=10),
         "num_inference_steps": Range(limits.NUM_INFERENCE_STEPS, low=25, high=100),
-        "guidance_scale": Range(limits.GUIDANCE_SCALE, low=5, high=15, slide=0.5, step="any"),
+        "guidance_scale": Range(limits.GUIDANCE_SCALE, low=1, high=15, slide=0.5, step="any"),
     }
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
@@ -97,6 +98,8 @@ class GenerateForm(forms.Form):
             Checkpoint.objects.visible_to(user).select_related("run__base_model").order_by("-run__created_at", "-step")
         )
         self._offer_models()
+        base = self.base()
+        self.fields["guidance_scale"].initial = base.guidance_scale if base else None
         self._offer_sizes()
         self._mark_ranges()
         self._add_loras()
@@ -109,14 +112,18 @@ class GenerateForm(forms.Form):
         bases = [(base.name, base.title) for base in self.bases]
         widget = self.fields["model_name"].widget
         widget.choices = [(_("Base models"), bases), *groups.items()]
-        widget.resolutions = {base.name: base.resolution for base in self.bases} | {
-            checkpoint.name: checkpoint.run.base_model.resolution for checkpoint in self.checkpoints
+        widget.bases = {base.name: base for base in self.bases} | {
+            checkpoint.name: checkpoint.run.base_model for checkpoint in self.checkpoints
         }
 
-    def resolution(self) -> int:
+    def base(self) -> BaseModel | None:
         """Of the model that the form shows now."""
-        known = self.fields["model_name"].widget.resolutions
-        return known.get(str(self["model_name"].value()), 512)
+        bases: dict[str, BaseModel] = self.fields["model_name"].widget.bases
+        return bases.get(str(self["model_name"].value()))
+
+    def resolution(self) -> int:
+        base = self.base()
+        return base.resolution if base else 512
 
     def _offer_sizes(self) -> None:
         resolution = self.resolution()

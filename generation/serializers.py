@@ -54,7 +54,10 @@ class GenerateSerializer(StrictSerializer):
     negative_prompt = Text(limits.PROMPT_CHARACTERS, default="", allow_blank=True, help_text="What should not be seen.")
     num_images = WholeNumber(limits.NUM_IMAGES.low, limits.NUM_IMAGES.high, default=1)
     num_inference_steps = WholeNumber(limits.NUM_INFERENCE_STEPS.low, limits.NUM_INFERENCE_STEPS.high, default=50)
-    guidance_scale = Number(limits.GUIDANCE_SCALE.low, limits.GUIDANCE_SCALE.high, default=7.5)
+    guidance_scale = Number(
+        limits.GUIDANCE_SCALE.low, limits.GUIDANCE_SCALE.high, required=False, allow_null=True,
+        help_text="Left out: the model's own.",
+    )  # fmt: skip
     seed = Seed(
         limits.SEED.low, limits.SEED.high, required=False, allow_null=True,
         help_text="Of the first picture; picture k gets seed + k. Left out: one is chosen, and told.",

@@ -37,14 +37,14 @@ class LoraChoice:
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """What a person or program asks for. `seed` None means: choose one. Sizes None: the base model's own."""
+    """What a person or program asks for. `seed` None means: choose one. Sizes, guidance None: the base's own."""
 
     prompt: str
     model_name: str = "starter"
     negative_prompt: str = ""
     num_images: int = 1
     num_inference_steps: int = 50
-    guidance_scale: float = 7.5
+    guidance_scale: float | None = None
     seed: int | None = None
     width: int | None = None
     height: int | None = None
@@ -85,7 +85,7 @@ def _create(user: User, request: GenerationRequest, idempotency_key: str | None,
         negative_prompt=request.negative_prompt.strip(),
         num_images=request.num_images,
         num_inference_steps=request.num_inference_steps,
-        guidance_scale=request.guidance_scale,
+        guidance_scale=model.base.guidance_scale if request.guidance_scale is None else request.guidance_scale,
         seed=secrets.randbelow(2**32) if request.seed is None else request.seed,
         width=request.width or model.base.resolution,
         height=request.height or model.base.resolution,

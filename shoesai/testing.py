@@ -55,7 +55,9 @@ def starter() -> BaseModel:
     """The base model that `migrate` makes; made again here because a TransactionTestCase empties the tables."""
     return BaseModel.objects.get_or_create(
         name="starter",
-        defaults={"title": "Starter", "family": "starter", "format": "builtin", "resolution": 128},
+        defaults={
+            "title": "Starter", "family": "starter", "format": "builtin", "resolution": 128, "guidance_scale": 3.0
+        },
     )[0]
 
 

@@ -89,6 +89,9 @@ class BaseModel(models.Model):
     format = models.CharField(max_length=16, choices=Format.choices, default=Format.DIFFUSERS)
     location = models.CharField(max_length=500, blank=True, help_text=_("A folder below MODELS_DIR."))
     sha256 = models.CharField(max_length=64, blank=True)
+    guidance_scale = models.FloatField(
+        default=7.5, help_text=_("What suits this model when a request names none.")
+    )
     resolution = models.PositiveIntegerField(default=512)
     license_note = models.TextField(blank=True)
     created_at = models.DateTimeField(default=timezone.now)

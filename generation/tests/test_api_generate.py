@@ -121,11 +121,11 @@ class NotYetTests(BaseTestCase):
             for _ in taken:
                 api.WAITERS.release()
 
-    def test_what_is_left_out_gets_the_seeds_defaults(self) -> None:
+    def test_what_is_left_out_gets_the_seeds_defaults_or_the_models_own(self) -> None:
         post(self.api, {"prompt": " red sneakers ", "wait": 0})
         made = Generation.objects.get()
         self.assertEqual((made.model_name, made.num_images, made.num_inference_steps), ("starter", 1, 50))
-        self.assertEqual((made.guidance_scale, made.width, made.height, made.prompt), (7.5, 128, 128, "red sneakers"))
+        self.assertEqual((made.guidance_scale, made.width, made.height, made.prompt), (3.0, 128, 128, "red sneakers"))
 
     def test_the_largest_values_are_accepted(self) -> None:
         most = {

@@ -41,6 +41,14 @@ function showSizes() {
   for (const field of [width, height]) if (!field.value) field.placeholder = side;
 }
 
+function followGuidance() {
+  const { model_name: model, guidance_scale: guidance } = form().elements;
+  const own = model.selectedOptions[0]?.dataset.guidance;
+  if (!own) return;
+  guidance.value = own;
+  guidance.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
 function prepare() {
   for (const range of form().querySelectorAll("[data-slides]")) range.value = slider(range).value;
   showCount();
@@ -51,6 +59,7 @@ function prepare() {
 document.addEventListener("input", (event) => {
   const { target } = event;
   if (!target.closest?.("#generate-form")) return;
+  if (target.name === "model_name") followGuidance();
   if (target.dataset.slides) slider(target).value = target.value;
   const range = form().querySelector(`[data-slides="${target.id}"]`);
   if (range) range.value = target.value;

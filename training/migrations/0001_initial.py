@@ -28,6 +28,7 @@ class Migration(migrations.Migration):
                 ('format', models.CharField(choices=[('builtin', 'Part of this repository'), ('diffusers', 'Diffusers folder')], default='diffusers', max_length=16)),
                 ('location', models.CharField(blank=True, help_text='A folder below MODELS_DIR.', max_length=500)),
                 ('sha256', models.CharField(blank=True, max_length=64)),
+                ('guidance_scale', models.FloatField(default=7.5, help_text='What suits this model when a request names none.')),
                 ('resolution', models.PositiveIntegerField(default=512)),
                 ('license_note', models.TextField(blank=True)),
                 ('created_at', models.DateTimeField(default=django.utils.timezone.now)),

@@ -13,6 +13,7 @@ def add_starter(apps: Apps, schema_editor: BaseDatabaseSchemaEditor) -> None:
             "family": "starter",
             "format": "builtin",
             "resolution": 128,
+            "guidance_scale": 3.0,
             "license_note": "MIT, trained by this project on its own drawings.",
         },
     )

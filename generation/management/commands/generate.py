@@ -38,7 +38,7 @@ class Command(DataCommand):
             "--seed", type=_whole, help="Of the first; the next has seed + 1. Default: random."
         )
         parser.add_argument("--steps", type=_whole, default=50, help=f"{limits.NUM_INFERENCE_STEPS}. Default: 50.")
-        parser.add_argument("--guidance", type=float, default=7.5, help=f"{limits.GUIDANCE_SCALE}. Default: 7.5.")
+        parser.add_argument("--guidance", type=float, help=f"{limits.GUIDANCE_SCALE}. Default: the model's own.")
         parser.add_argument("--scheduler", default=DEFAULT, choices=list(SCHEDULERS))
         parser.add_argument("--width", type=_whole, help="A multiple of 8. Default: the model's own.")
         parser.add_argument("--height", type=_whole)
