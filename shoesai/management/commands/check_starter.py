@@ -116,7 +116,7 @@ class Command(BaseCommand):
         parser.add_argument("--count", type=int, default=200)
         parser.add_argument("--seed", type=int, default=20_000)
         parser.add_argument("--steps", type=int, default=25)
-        parser.add_argument("--guidance", type=float, default=7.5)
+        parser.add_argument("--guidance", type=float, default=3.0)
         parser.add_argument("--weights", type=Path, default=WEIGHTS)
         parser.add_argument("--sheet", type=Path, help="Also write the first 64 pictures as one PNG.")
 
