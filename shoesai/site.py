@@ -36,13 +36,17 @@ def require_free_port(port: int) -> None:
             ) from error
 
 
-def sigterm_is_ctrl_c() -> None:
-    """So that whoever starts worker or web also stops them, however it is asked to end."""
+def signals_interrupt() -> None:
+    """So that whoever starts worker or web also stops them, however it is asked to end.
+
+    SIGINT too: a script's shell starts what it puts in the background with SIGINT ignored, and Python leaves it so.
+    """
 
     def interrupt(*_: object) -> None:
         raise KeyboardInterrupt
 
-    signal.signal(signal.SIGTERM, interrupt)
+    for number in (signal.SIGINT, signal.SIGTERM):
+        signal.signal(number, interrupt)
 
 
 def start_worker() -> subprocess.Popen[bytes]:

@@ -53,7 +53,8 @@ class AdminTest(BaseTestCase):
 
     def test_a_base_model_lies_below_the_folder_of_models(self) -> None:
         for location in ("", ".", "..", "../secret", "/etc"):
-            data = {"name": "sd15", "title": "SD", "family": "sd15", "format": "diffusers", "resolution": 512}
+            data = {"name": "sd15", "title": "SD", "family": "sd15", "format": "diffusers"}
+            data |= {"resolution": "512", "guidance_scale": "7.5"}
             page = self.client.post(reverse("admin:training_basemodel_add"), {**data, "location": location})
             self.assertContains(page, "below MODELS_DIR", msg_prefix=location)
         self.client.post(reverse("admin:training_basemodel_add"), {**data, "location": "sd15"})

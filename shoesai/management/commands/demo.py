@@ -30,7 +30,7 @@ from shoesai.site import (
     DEFAULT_PORT,
     require_free_port,
     serve_until_stopped,
-    sigterm_is_ctrl_c,
+    signals_interrupt,
     start_web,
     start_worker,
     stop_all,
@@ -80,7 +80,7 @@ class Command(BaseCommand):
         parser.add_argument("--port", type=int, default=DEFAULT_PORT)
 
     def handle(self, *args: Any, **options: Any) -> None:
-        sigterm_is_ctrl_c()
+        signals_interrupt()
         self.started = time.monotonic()
         self.console = Console(soft_wrap=True, highlight=False)
         if not options["no_serve"]:

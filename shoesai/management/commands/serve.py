@@ -11,7 +11,7 @@ from shoesai.site import (
     DEFAULT_PORT,
     require_free_port,
     serve_until_stopped,
-    sigterm_is_ctrl_c,
+    signals_interrupt,
     start_web,
     start_worker,
     stop_all,
@@ -26,7 +26,7 @@ class Command(BaseCommand):
         parser.add_argument("--host", default="127.0.0.1", help="0.0.0.0 to be reached from other machines")
 
     def handle(self, *args: Any, **options: Any) -> None:
-        sigterm_is_ctrl_c()
+        signals_interrupt()
         require_free_port(options["port"])
         call_command("migrate", verbosity=0, interactive=False)
         parts = [start_worker()]
