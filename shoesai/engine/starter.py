@@ -167,6 +167,7 @@ def save_half(model: nn.Module, folder: Path) -> None:
     def write(fresh: Path) -> None:
         half.save_pretrained(fresh, safe_serialization=True)  # type: ignore[operator]
         config = json.loads((fresh / "config.json").read_text(encoding="utf-8"))
+        config.pop("_name_or_path", None)  # a folder of the machine that trained it
         config |= {key: "float32" for key in ("dtype", "torch_dtype") if key in config}
         for part in ("text_config", "vision_config"):
             if part in config:

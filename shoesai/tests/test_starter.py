@@ -31,6 +31,11 @@ def pipe() -> Any:
     return pipe
 
 
+def test_the_weights_tell_no_folder_of_the_machine_that_made_them() -> None:
+    for config in WEIGHTS.rglob("*.json*"):
+        assert "_name_or_path" not in config.read_text(encoding="utf-8"), config
+
+
 def test_the_weights_are_half_precision_safetensors_of_at_most_30_megabytes() -> None:
     files = [f for f in WEIGHTS.rglob("*") if f.is_file()]
     assert sum(f.stat().st_size for f in files) <= 30_000_000
