@@ -12,6 +12,8 @@ import tempfile
 from pathlib import Path
 
 from django.conf import settings
+from django.db import transaction
+from django.db.models import ProtectedError
 
 from shoesai.models import Blob
 
@@ -28,6 +30,22 @@ def publish(data: bytes, mime: str) -> Blob:
 
 def read(blob: Blob) -> bytes:
     return path_of(blob.sha256).read_bytes()
+
+
+def discard(sha256: str) -> bool:
+    """Deletes bytes that no row refers to any more: the row first, the file after the commit. False while one does."""
+    try:
+        with transaction.atomic():
+            Blob.objects.filter(pk=sha256).delete()
+    except ProtectedError:
+        return False
+    transaction.on_commit(lambda: _unlink(sha256))
+    return True
+
+
+def _unlink(sha256: str) -> None:
+    if not Blob.objects.filter(pk=sha256).exists():  # nobody has published the same bytes meanwhile
+        path_of(sha256).unlink(missing_ok=True)
 
 
 def path_of(sha256: str) -> Path:

@@ -25,9 +25,10 @@ BLOB_DIR = DATA_DIR / "blobs"
 WORK_DIR = DATA_DIR / "work"
 RUN_DIR = DATA_DIR / "run"
 LOG_DIR = DATA_DIR / "logs"
+CACHE_DIR = DATA_DIR / "cache"  # what can be computed again: latents and text embeddings of trainings
 # A folder in the seed's output layout: <run>/checkpoints/checkpoint-N/*.safetensors
 MODELS_DIR = Path(env.str("MODELS_DIR", str(DATA_DIR / "models"))).expanduser().resolve()
-for _folder in (BLOB_DIR, WORK_DIR, RUN_DIR, LOG_DIR, DATA_DIR / "static"):
+for _folder in (BLOB_DIR, WORK_DIR, RUN_DIR, LOG_DIR, CACHE_DIR, DATA_DIR / "static"):
     _folder.mkdir(parents=True, exist_ok=True)
 
 DEBUG = env.bool("SHOESAI_DEBUG", False)
@@ -231,6 +232,18 @@ SPECTACULAR_SETTINGS = {
     "COMPONENT_SPLIT_REQUEST": True,
     "ENFORCE_NON_BLANK_FIELDS": True,
 }
+
+# --- e-mail -----------------------------------------------------------------------------------------------------
+# Without a mail server, what would be sent is written to the log of the process that sends it.
+EMAIL_HOST = env.str("SHOESAI_EMAIL_HOST", "")
+EMAIL_BACKEND = f"django.core.mail.backends.{'smtp' if EMAIL_HOST else 'console'}.EmailBackend"
+EMAIL_PORT = env.int("SHOESAI_EMAIL_PORT", 587)
+EMAIL_HOST_USER = env.str("SHOESAI_EMAIL_USER", "")
+EMAIL_HOST_PASSWORD = env.str("SHOESAI_EMAIL_PASSWORD", "")
+EMAIL_USE_TLS = env.bool("SHOESAI_EMAIL_USE_TLS", True)
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = env.str("SHOESAI_EMAIL_FROM", "shoesai@localhost")
+SITE_URL = env.str("SHOESAI_SITE_URL", "http://127.0.0.1:8011").rstrip("/")  # for links in e-mail
 
 # --- language, time, static -------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"

@@ -7,6 +7,7 @@ runs the job.
 from __future__ import annotations
 
 import json
+import threading
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -14,6 +15,7 @@ from datetime import timedelta
 from typing import Any, Protocol
 
 from django.core.management.base import BaseCommand, CommandError, CommandParser
+from django.db import connections
 from django.utils import timezone
 from rich.console import Console
 from rich.progress import (
@@ -27,7 +29,9 @@ from rich.progress import (
 )
 
 from shoesai.accounts import acting_user
+from shoesai.health import lane_is_alive
 from shoesai.jobs import queue
+from shoesai.jobs.tasks import run_here
 from shoesai.models import Job, User
 
 FAILED, USAGE, NOT_FOUND, INVALID_DATA, TRY_LATER, STOPPED = 1, 2, 3, 4, 75, 130
@@ -37,7 +41,8 @@ EXIT_CODES = (
 )
 POLL_SECONDS = 0.3
 PLAIN_LINE_SECONDS = 10.0
-NOBODY_CLAIMS_SECONDS = 15.0
+NOBODY_CLAIMS_SECONDS = 2.0  # a worker takes a job within tenths of a second
+WORKER_BUSY_SECONDS = 15.0  # a worker that showed life lately gets this long
 
 
 class DataCommand(BaseCommand):
@@ -145,15 +150,17 @@ class _Silence:
 
 
 # --- following a job ----------------------------------------------------------------------------------------
-def follow(job: Job, what: str, *, quiet: bool = False, timeout: float = float("inf")) -> Job:
+def follow(
+    job: Job, what: str, *, quiet: bool = False, timeout: float = float("inf"), only_watch: bool = False
+) -> Job:
     """Shows a job until it has ended or `timeout` seconds have passed, and returns it as it was then.
 
-    Ctrl-C asks the job to stop and goes on watching (a training keeps its state first); a second one raises
-    KeyboardInterrupt.
+    A worker does the job; where none runs, this process does, unless it should `only_watch`. Ctrl-C asks the job to
+    stop and goes on watching (a training keeps its state first); a second one raises KeyboardInterrupt.
     """
     deadline = time.monotonic() + timeout
     asked_to_stop = False
-    waiting = _Waiting()
+    waiting = _Waiting(job.lane)
     with progress(what, quiet=quiet) as view:
         while True:
             try:
@@ -161,7 +168,8 @@ def follow(job: Job, what: str, *, quiet: bool = False, timeout: float = float("
                 view.show(_steps_done(job), job.progress_total, _message(job))
                 if not job.is_live or time.monotonic() > deadline:
                     return job
-                waiting.look_at(job)
+                if not only_watch:
+                    waiting.look_at(job)
                 time.sleep(POLL_SECONDS)
             except KeyboardInterrupt:
                 if asked_to_stop:
@@ -200,18 +208,26 @@ def _message(job: Job) -> str:
 
 
 class _Waiting:
-    """Says once that nothing will happen without a worker."""
+    """Waits for a worker to take the job, and has this process do it when there is none."""
 
-    def __init__(self) -> None:
+    def __init__(self, lane: str) -> None:
         self._since = time.monotonic()
-        self._said = False
+        self._patience = WORKER_BUSY_SECONDS if lane_is_alive(lane) else NOBODY_CLAIMS_SECONDS
 
     def look_at(self, job: Job) -> None:
         if job.state != Job.State.QUEUED or somebody_works(job.lane):
             self._since = time.monotonic()
-        elif not self._said and time.monotonic() - self._since > NOBODY_CLAIMS_SECONDS:
-            self._said = True
-            say("No worker has taken this job yet: start one with `manage.py worker` in another terminal.")
+        elif time.monotonic() - self._since > self._patience:
+            self._since = time.monotonic()
+            say("No worker runs here, so this command does the work itself.")
+            threading.Thread(target=_do, args=(job,), daemon=True).start()
+
+
+def _do(job: Job) -> None:
+    try:
+        run_here(job)
+    finally:
+        connections.close_all()  # of this thread
 
 
 def somebody_works(lane: str) -> bool:

@@ -89,6 +89,7 @@ class BaseModel(models.Model):
     format = models.CharField(max_length=16, choices=Format.choices, default=Format.DIFFUSERS)
     location = models.CharField(max_length=500, blank=True, help_text=_("A folder below MODELS_DIR."))
     sha256 = models.CharField(max_length=64, blank=True)
+    source = models.CharField(max_length=500, blank=True, help_text=_("A hub id with its revision, or a file's name."))
     guidance_scale = models.FloatField(
         default=7.5, help_text=_("What suits this model when a request names none.")
     )
@@ -149,14 +150,20 @@ class TrainingRun(Owned):
     )
     spec = models.JSONField(default=dict, help_text=_("The TrainSpec, as it was when the run was queued."))
     state = models.CharField(max_length=16, choices=State.choices, default=State.QUEUED)
+    pause_requested = models.BooleanField(default=False, help_text=_("Its job was cancelled to pause the run."))
+    notify = models.BooleanField(default=False, help_text=_("Send the owner an e-mail when it ends."))
+    parent = models.ForeignKey(
+        "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="clones", help_text=_("Cloned from.")
+    )
+    engine = models.JSONField(default=dict, blank=True, help_text=_("Device, precision and versions that ran it."))
     jobs: models.ManyToManyField = models.ManyToManyField(Job, related_name="training_runs", blank=True)
-    # The newest resumable state: weights, optimizer and step in one safetensors file.
-    resume_blob = models.ForeignKey(Blob, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
-    resume_step = models.PositiveIntegerField(default=0)
     finished_at = models.DateTimeField(null=True, blank=True)
     train_seconds = models.FloatField(default=0)
 
     objects = TrainingRunQuerySet.as_manager()  # type: ignore[misc]  # wider than Owned's
+
+    LIVE = (State.QUEUED, State.RUNNING)
+    RESUMABLE = (State.PAUSED, State.FAILED, State.CANCELLED)
 
     class Meta:
         ordering = ["-created_at"]
@@ -164,17 +171,86 @@ class TrainingRun(Owned):
     def __str__(self) -> str:
         return self.name
 
+    @property
+    def is_live(self) -> bool:
+        return self.state in self.LIVE
+
+    @property
+    def is_resumable(self) -> bool:
+        return self.state in self.RESUMABLE
+
+    @property
+    def resume_step(self) -> int:
+        """Where it would go on: the step of the newest kept state."""
+        newest = self.states.order_by("-step").first()
+        return newest.step if newest else 0
+
+    def newest_job(self) -> Job | None:
+        return self.jobs.order_by("-created_at").first()
+
+    def best_checkpoint(self) -> Checkpoint | None:
+        """The lowest loss on photos that the run has never learned from."""
+        return self.checkpoints.filter(validation_loss__isnull=False).order_by("validation_loss", "step").first()
+
+
+class TrainingState(models.Model):
+    """What a run resumes from: weights, optimizer, scaler, random states and position in one safetensors file.
+
+    The newest two are kept, so that a damaged one costs some steps and not the run.
+    """
+
+    run = models.ForeignKey(TrainingRun, on_delete=models.CASCADE, related_name="states")
+    step = models.PositiveIntegerField()
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
+    created_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        ordering = ["-step"]
+        constraints = [models.UniqueConstraint(fields=["run", "step"], name="one_state_per_step")]
+
+
+class RunEvent(models.Model):
+    """One line of a run's log, in words for people."""
+
+    run = models.ForeignKey(TrainingRun, on_delete=models.CASCADE, related_name="events")
+    at = models.DateTimeField(default=timezone.now)
+    step = models.PositiveIntegerField(null=True, blank=True)
+    message = models.TextField()
+
+    class Meta:
+        ordering = ["at", "id"]
+
+    def __str__(self) -> str:
+        return self.message
+
 
 class TrainingMetric(models.Model):
+    """One point of the loss curve: means over the optimizer steps since the point before."""
+
     run = models.ForeignKey(TrainingRun, on_delete=models.CASCADE, related_name="metrics")
     step = models.PositiveIntegerField()
     loss = models.FloatField()
     learning_rate = models.FloatField()
     grad_norm = models.FloatField()
+    seconds = models.FloatField(null=True, blank=True, help_text=_("For one optimizer step."))
+    memory_bytes = models.BigIntegerField(null=True, blank=True, help_text=_("The most that the engine has held."))
 
     class Meta:
         ordering = ["step"]
         constraints = [models.UniqueConstraint(fields=["run", "step"], name="one_metric_per_step")]
+
+
+class ValidationLoss(models.Model):
+    """Loss on the held-out photos, at the same timesteps and with the same noise each time. Step 0 is the base."""
+
+    run = models.ForeignKey(TrainingRun, on_delete=models.CASCADE, related_name="validation_losses")
+    step = models.PositiveIntegerField()
+    loss = models.FloatField()
+    photos = models.PositiveIntegerField()
+
+    class Meta:
+        ordering = ["step"]
+        constraints = [models.UniqueConstraint(fields=["run", "step"], name="one_validation_loss_per_step")]
 
 
 class ValidationImage(models.Model):
@@ -208,6 +284,8 @@ class Checkpoint(models.Model):
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
     rank = models.PositiveIntegerField()
     lora_alpha = models.FloatField()
+    validation_loss = models.FloatField(null=True, blank=True)
+    pinned = models.BooleanField(default=False, help_text=_("Never tidied away."))
     created_at = models.DateTimeField(default=timezone.now)
 
     objects = CheckpointQuerySet.as_manager()

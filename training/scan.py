@@ -24,7 +24,8 @@ from shoesai import files
 from shoesai.engine.lora_header import LoraHeader, LoraProblem, read_lora_header
 from shoesai.models import User
 from training.models import BaseModel, Checkpoint, TrainingRun
-from training.services import SAFETENSORS, is_run_name
+from training.results import SAFETENSORS
+from training.services import is_run_name
 
 WEIGHTS = "pytorch_lora_weights.safetensors"
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}

@@ -10,11 +10,12 @@ from typing import Any
 from django.conf import settings
 
 from shoesai import files
-from shoesai.engine.specs import PhotoInput, TrainInputs, TrainSpec
+from shoesai.engine.specs import PhotoInput, StateInput, TrainInputs, TrainSpec
 from shoesai.jobs.engine_child import Event
 from shoesai.jobs.queue import Claim
 from shoesai.jobs.runner import Handlers, drive_engine
-from training import services
+from training import results
+from training.holdout import held_out
 from training.models import TrainingRun
 from training.scan import scan
 
@@ -25,40 +26,66 @@ def train_lora(claim: Claim) -> dict[str, Any]:
     output = Path(settings.WORK_DIR) / str(claim.job.pk)
     output.mkdir(parents=True, exist_ok=True)
 
+    def on_begun(event: Event) -> None:
+        with claim.committing():
+            results.keep_beginning(run, event)
+
     def on_metric(event: Event) -> None:
         with claim.committing():
-            services.keep_metric(run, event)
+            results.keep_metric(run, event)
+
+    def on_validation(event: Event) -> None:
+        with claim.committing():
+            results.keep_validation_loss(run, event)
 
     def on_checkpoint(event: Event) -> None:
         with claim.committing():
             if not event["partial"]:
-                services.keep_checkpoint(
-                    run, event["step"], Path(event["path"]).read_bytes(), event["rank"], event["lora_alpha"]
-                )
-            services.keep_state(run, event["step"], Path(event["state_path"]).read_bytes())
+                results.keep_checkpoint(run, event, Path(event["path"]).read_bytes())
+            results.keep_state(run, event["step"], Path(event["state_path"]).read_bytes())
 
     def on_sample(event: Event) -> None:
         with claim.committing():
-            services.keep_validation_image(run, event, Path(event["path"]).read_bytes())
+            results.keep_validation_image(run, event, Path(event["path"]).read_bytes())
+
+    def on_note(event: Event) -> None:
+        with claim.committing():
+            results.note(run, event["message"], step=event["step"])
 
     started = time.monotonic()
-    handlers: Handlers = {"metric": on_metric, "checkpoint": on_checkpoint, "sample": on_sample}
+    handlers: Handlers = {
+        "begun": on_begun,
+        "metric": on_metric,
+        "validation": on_validation,
+        "checkpoint": on_checkpoint,
+        "sample": on_sample,
+        "note": on_note,
+    }
     try:
         done = drive_engine(claim, TrainSpec.from_dict(run.spec), _inputs_of(run, output), handlers)
     finally:
         shutil.rmtree(output, ignore_errors=True)
-        services.add_train_seconds(run, time.monotonic() - started)  # of every stretch, however it ended
+        results.add_train_seconds(run, time.monotonic() - started)  # of every stretch, however it ended
     return {"seconds": done["seconds"], "device": done.get("device", "")}
 
 
 def _inputs_of(run: TrainingRun, output: Path) -> TrainInputs:
-    assert run.dataset_version
-    photos = run.dataset_version.photos.order_by("position")
+    version = run.dataset_version
+    assert version
+    photos = list(version.photos.order_by("position"))
+    unseen = held_out(photos, run.spec.get("validation_fraction", 0.0), run.spec["seed"])
     return TrainInputs(
         base_model=str(run.base_model.path),
-        photos=tuple(PhotoInput(str(files.path_of(photo.blob_id)), photo.caption) for photo in photos),
+        photos=tuple(
+            PhotoInput(str(files.path_of(photo.blob_id)), photo.caption, photo.blob_id, photo.blob_id in unseen)
+            for photo in photos
+        ),
         output_dir=str(output),
-        resume_from=str(files.path_of(run.resume_blob_id)) if run.resume_blob_id else None,
+        resume_from=tuple(
+            StateInput(str(files.path_of(state.blob_id)), state.blob_id) for state in run.states.order_by("-step")
+        ),
+        dataset_hash=version.content_hash,
+        cache_dir=str(settings.CACHE_DIR),
     )
 
 

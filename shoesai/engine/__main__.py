@@ -1,6 +1,6 @@
 """The child: reads commands from stdin and writes events to stdout, one JSON object a line; see docs/ARCHITECTURE.
 
-in   {"op": "run", "job", "kind": "generate" | "train", "spec": {…}, "inputs": {…}}
+in   {"op": "run", "job", "kind": a row of operations.py, "spec": {…}, "inputs": {…}}
      {"op": "stop", "reason": "cancel" | "yield"}   {"op": "ping"}
 out  ready, step, preview, image, metric, checkpoint, sample, done, stopped, error, pong; each with "job"
 
@@ -28,8 +28,9 @@ from dataclasses import dataclass
 from typing import Any, BinaryIO
 
 from shoesai.engine.lora_header import LoraProblem
+from shoesai.engine.operations import perform
 from shoesai.engine.progress import Stopped
-from shoesai.engine.specs import GenerateInputs, GenerateSpec, SpecError, TrainInputs, TrainSpec
+from shoesai.engine.specs import SpecError
 
 logger = logging.getLogger("shoesai.engine")
 
@@ -152,7 +153,7 @@ def _run(work: Work, events: Events, description: dict[str, Any]) -> None:
 
     started = time.monotonic()
     try:
-        result = _perform(work, emit)
+        result = perform(work.kind, work.spec, work.inputs, emit, lambda: work.stop_reason)
     except Stopped as stopped:
         emit("stopped", reason=stopped.reason)
     except Exception as error:
@@ -165,20 +166,6 @@ def _run(work: Work, events: Events, description: dict[str, Any]) -> None:
     else:
         seconds = round(time.monotonic() - started, 3)
         emit("done", **{**result, "seconds": seconds, "device": description["device"], "dtype": description["dtype"]})
-
-
-def _perform(work: Work, emit: Any) -> dict[str, Any]:
-    from shoesai.engine import sampler, trainer
-
-    if work.kind == "generate":
-        return sampler.generate(
-            GenerateSpec.from_dict(work.spec), GenerateInputs.from_dict(work.inputs), emit, lambda: work.stop_reason
-        )
-    if work.kind == "train":
-        return trainer.train(
-            TrainSpec.from_dict(work.spec), TrainInputs.from_dict(work.inputs), emit, lambda: work.stop_reason
-        )
-    raise SpecError("kind", "must be generate or train")
 
 
 def _in_words(error: Exception) -> tuple[str, str]:

@@ -122,58 +122,135 @@ class GenerateInputs(Spec):
     loras: tuple[str, ...] = ()
 
 
+# What a LoRA may change in each attention block of the UNet; the first four are the seed's.
+ATTENTION_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
+LORA_TARGETS = (*ATTENTION_TARGETS, "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2")
+LR_SCHEDULERS = ("constant", "linear", "cosine")
+MAX_RANK = 256
+
+
 @dataclass(frozen=True)
 class TrainSpec(Spec):
     """The LoRA recipe; names and defaults are those of the diffusers training script that the seed grew from.
 
     The LoRA paper is arXiv 2106.09685: W' = W + (lora_alpha / rank) B A, on the attention projections of the UNet.
+    A 0 in `snr_gamma` (arXiv 2303.09556), `noise_offset`, `max_train_minutes` or `milestone_steps` is "off".
     """
 
     resolution: int = 512
     train_batch_size: int = 2
     gradient_accumulation_steps: int = 8
     learning_rate: float = 1e-4
+    lr_scheduler: str = "constant"
     lr_warmup_steps: int = 500
     max_train_steps: int = 3000
+    max_train_minutes: float = 0.0
     checkpointing_steps: int = 500
+    milestone_steps: int = 500
     validation_steps: int = 500
     validation_prompts: tuple[str, ...] = ()
+    validation_seeds: tuple[int, ...] = ()
+    validation_fraction: float = 0.05
     rank: int = 8
     lora_alpha: int = 16
+    lora_targets: tuple[str, ...] = ATTENTION_TARGETS
     gradient_checkpointing: bool = True
     max_grad_norm: float = 1.0
+    adam_beta1: float = 0.9
+    adam_beta2: float = 0.999
+    adam_epsilon: float = 1e-8
     adam_weight_decay: float = 1e-2
+    noise_offset: float = 0.0
+    snr_gamma: float = 0.0
     caption_dropout: float = 0.0
+    masked_loss: bool = False
+    unmasked_weight: float = 0.1
+    trigger_words: str = ""
     seed: int = 42
-    version: int = 1
+    version: int = 2
 
     def __post_init__(self) -> None:
+        for name in ("resolution", "train_batch_size", "gradient_accumulation_steps", "max_train_steps",
+                     "checkpointing_steps", "rank", "lora_alpha"):
+            _require(name, getattr(self, name) >= 1, "1 or more")
+        for name in ("lr_warmup_steps", "validation_steps", "milestone_steps"):
+            _require(name, getattr(self, name) >= 0, "0 or more")
+        for name in ("validation_fraction", "caption_dropout", "unmasked_weight", "adam_weight_decay", "noise_offset"):
+            _require(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
+        for name in ("adam_beta1", "adam_beta2"):
+            _require(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
+        for name in ("snr_gamma", "max_train_minutes"):
+            _require(name, math.isfinite(getattr(self, name)) and getattr(self, name) >= 0, "0 (off) or more")
+        for name in ("max_grad_norm", "adam_epsilon"):
+            _require(name, math.isfinite(getattr(self, name)) and getattr(self, name) > 0, "above 0")
         _require("resolution", 64 <= self.resolution <= 2048 and self.resolution % 8 == 0,
                  "a multiple of 8 between 64 and 2048")
-        for name in ("train_batch_size", "gradient_accumulation_steps", "max_train_steps", "checkpointing_steps",
-                     "rank", "lora_alpha"):
-            _require(name, getattr(self, name) >= 1, "1 or more")
-        for name in ("lr_warmup_steps", "validation_steps"):
-            _require(name, getattr(self, name) >= 0, "0 or more")
-        _require("learning_rate", math.isfinite(self.learning_rate) and 0 < self.learning_rate <= 1,
-                 "above 0 and at most 1")
-        _require("max_grad_norm", math.isfinite(self.max_grad_norm) and self.max_grad_norm > 0, "above 0")
-        _require("adam_weight_decay", 0 <= self.adam_weight_decay <= 1, "between 0 and 1")
-        _require("caption_dropout", 0 <= self.caption_dropout < 1, "at least 0 and below 1")
-        _require("seed", 0 <= self.seed <= MAX_SEED, f"between 0 and {MAX_SEED}")
+        _require("learning_rate", 0 < self.learning_rate <= 1, "above 0 and at most 1")
+        _require("lr_scheduler", self.lr_scheduler in LR_SCHEDULERS, f"one of {', '.join(LR_SCHEDULERS)}")
+        _require("rank", self.rank <= MAX_RANK, f"at most {MAX_RANK}")
+        _require("caption_dropout", self.caption_dropout < 1, "below 1")
+        _require("validation_fraction", self.validation_fraction <= 0.5, "at most 0.5")
+        targets = set(self.lora_targets)
+        _require("lora_targets", bool(targets) and targets <= set(LORA_TARGETS), f"some of {', '.join(LORA_TARGETS)}")
+        for seed in (self.seed, *self.validation_seeds):
+            _require("seed", 0 <= seed <= MAX_SEED, f"between 0 and {MAX_SEED}")
+        self._refuse_contradictions()
+
+    def _refuse_contradictions(self) -> None:
+        """Each names the two settings that disagree: one of them would silently do nothing."""
+        if self.lr_warmup_steps > self.max_train_steps:
+            raise SpecError("lr_warmup_steps", f"{self.lr_warmup_steps} is more than max_train_steps"
+                            f" {self.max_train_steps}: the learning rate would never be reached")
+        if self.validation_prompts and not self.validation_steps:
+            raise SpecError("validation_prompts", "are given, but validation_steps is 0, so none would be drawn")
+        if self.validation_seeds and len(self.validation_seeds) != len(self.validation_prompts):
+            raise SpecError("validation_seeds", f"{len(self.validation_seeds)} are given for"
+                            f" {len(self.validation_prompts)} validation_prompts; give one for each, or none")
+        if self.masked_loss and self.unmasked_weight == 1:
+            raise SpecError("masked_loss", "is on, but unmasked_weight 1 weighs the background like the shoe")
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """A spec of version 1 knew no held-out photos, so it goes on without."""
+        if data.get("version") == 1:
+            data = {"validation_fraction": 0.0, **data, "version": 2}
+        return super().from_dict(data)
+
+    @property
+    def effective_batch_size(self) -> int:
+        """Photos that one optimizer step sees, in one process."""
+        return self.train_batch_size * self.gradient_accumulation_steps
 
 
 @dataclass(frozen=True)
 class PhotoInput(Spec):
+    """`sha256` is that of the file, so that what was computed from it can be found again; `held_out` photos are
+    never learned from, only measured on."""
+
     path: str
     caption: str
+    sha256: str = ""
+    held_out: bool = False
+
+
+@dataclass(frozen=True)
+class StateInput(Spec):
+    """A kept training state: file, and the SHA-256 that it must have."""
+
+    path: str
+    sha256: str
 
 
 @dataclass(frozen=True)
 class TrainInputs(Spec):
-    """`resume_from` is the training state (`*.state.safetensors`) of the last complete checkpoint, or None."""
+    """`resume_from` are the kept training states, newest first: a damaged one is passed over.
+
+    `dataset_hash` goes into the state, and a state of other photos is refused. Nothing is cached without `cache_dir`.
+    """
 
     base_model: str
     photos: tuple[PhotoInput, ...]
     output_dir: str
-    resume_from: str | None = None
+    resume_from: tuple[StateInput, ...] = ()
+    dataset_hash: str = ""
+    cache_dir: str = ""

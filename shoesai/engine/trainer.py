@@ -57,7 +57,8 @@ class Run:
 
 def train(spec: TrainSpec, inputs: TrainInputs, emit: Emit, should_stop: ShouldStop) -> dict[str, Any]:
     """Trains to `max_train_steps`; emits `step`, `metric`, `checkpoint` and `sample`. Raises Stopped or Diverged."""
-    done_before = _saved_step(inputs.resume_from)
+    resume_from = inputs.resume_from[0].path if inputs.resume_from else None
+    done_before = _saved_step(resume_from)
 
     def tell(message: str) -> None:
         check_stop(should_stop)
@@ -72,8 +73,8 @@ def train(spec: TrainSpec, inputs: TrainInputs, emit: Emit, should_stop: ShouldS
             list(weights.values()), lr=spec.learning_rate, weight_decay=spec.adam_weight_decay
         )
         run = Run(spec, base, data, weights, optimizer, schedule, Path(inputs.output_dir), emit, should_stop)
-        if inputs.resume_from:
-            restore(run, inputs.resume_from)
+        if resume_from:
+            restore(run, resume_from)
         try:
             _train_to_the_end(run)
         except Stopped:

@@ -129,10 +129,14 @@ def ring(lane: str) -> None:
 # --- taking work out --------------------------------------------------------------------------------------------
 @dataclass
 class Claim:
-    """A worker's right to write about one job, valid while the fence stands."""
+    """A worker's right to write about one job, valid while the fence stands.
+
+    `alone`: no worker runs here, so stepping aside for other work would help nobody.
+    """
 
     job: Job
     fence: int
+    alone: bool = False
 
     def _mine(self) -> Any:
         return Job.objects.filter(pk=self.job.pk, fence=self.fence, state=Job.State.RUNNING)
@@ -198,8 +202,11 @@ def worker_name() -> str:
     return f"{socket.gethostname()}:{os.getpid()}"
 
 
-def claim(lane: str) -> Claim | None:
-    """Takes the best queued job of a lane: priority, then the owner who was served longest ago, then age."""
+def claim(lane: str, only: Job | None = None) -> Claim | None:
+    """Takes the best queued job of a lane: priority, then the owner who was served longest ago, then age.
+
+    With `only` it takes that job or none.
+    """
     with transaction.atomic():
         last_served = (
             Job.objects.filter(owner=OuterRef("owner"), lane=lane, started_at__isnull=False)
@@ -207,7 +214,7 @@ def claim(lane: str) -> Claim | None:
             .values("started_at")[:1]
         )
         job = (
-            Job.objects.filter(lane=lane, state=Job.State.QUEUED)
+            Job.objects.filter(**({"pk": only.pk} if only else {}), lane=lane, state=Job.State.QUEUED)
             .annotate(last_served=Subquery(last_served))
             .order_by("priority", F("last_served").asc(nulls_first=True), "created_at", "id")
             .select_for_update(skip_locked=True, of=("self",))

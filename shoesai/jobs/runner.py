@@ -59,9 +59,12 @@ def run(claim: Claim) -> None:
         claim.finish(Job.State.SUCCEEDED, result=result)
 
 
-def drive_engine(claim: Claim, spec: Spec, inputs: Spec, handlers: Handlers) -> Event:
+def drive_engine(
+    claim: Claim, spec: Spec, inputs: Spec, handlers: Handlers, operation: str | None = None
+) -> Event:
     """Sends spec and inputs to the lane's child and follows it to the end; returns its `done` event.
 
+    `operation` is a row of `shoesai.engine.operations`, by default the one named like the job's kind.
     Raises Cancelled, Drained, Lost, Fenced or JobFailed.
     """
     child = child_of(claim.job.lane)
@@ -71,7 +74,7 @@ def drive_engine(claim: Claim, spec: Spec, inputs: Spec, handlers: Handlers) -> 
         {
             "op": "run",
             "job": str(claim.job.pk),
-            "kind": claim.job.kind,
+            "kind": operation or claim.job.kind,
             "spec": spec.to_dict(),
             "inputs": inputs.to_dict(),
         }
@@ -150,7 +153,8 @@ class _Stop:
             raise self.exception()
 
     def _must_yield(self) -> bool:
-        return KINDS[self._claim.job.kind].yields and self._worked and more_urgent_waits(self._claim.job)
+        may = KINDS[self._claim.job.kind].yields and self._worked and not self._claim.alone
+        return may and more_urgent_waits(self._claim.job)
 
     def _ask(self, reason: str, grace: float) -> None:
         self._reason, self._deadline = reason, time.monotonic() + grace

@@ -13,6 +13,7 @@ from django.conf import settings
 from shoesai.jobs import lifeline, queue, runner
 from shoesai.jobs.engine_child import child_of
 from shoesai.jobs.queue import Claim
+from shoesai.models import Job
 
 
 def run_next(lane: str) -> None:
@@ -22,6 +23,20 @@ def run_next(lane: str) -> None:
             if claim is None:
                 return
             runner.run(claim)
+
+
+def run_here(job: Job) -> bool:
+    """Runs one queued job in this process, as its lane's worker; False when a worker got ahead of us.
+
+    For a command on a machine where no worker runs. Claiming is the same transaction as a worker's, so both may try.
+    """
+    with _only_runner(job.lane) as alone:
+        claim = queue.claim(job.lane, only=job) if alone else None
+        if claim is None:
+            return False
+        claim.alone = True
+        runner.run(claim)
+        return True
 
 
 @contextmanager

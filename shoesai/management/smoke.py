@@ -77,7 +77,7 @@ def worker_answers(patience: float) -> bool:
     if somebody_works("gpu"):
         return True
     canary = queue.enqueue(owner=local_user(), kind="canary.gpu")
-    ended = follow(canary, "Looking for a worker", quiet=True, timeout=patience)
+    ended = follow(canary, "Looking for a worker", quiet=True, timeout=patience, only_watch=True)
     queue.request_cancel(canary)
     return ended.state != Job.State.QUEUED
 

@@ -16,8 +16,9 @@ from shoesai.testing import BaseTestCase, starter
 from training.catalogue import find_checkpoint
 from training.models import BaseModel, Checkpoint, Family, TrainingRun
 from training.outputs import write_outputs
+from training.results import keep_checkpoint
 from training.scan import ScanReport, scan
-from training.services import is_run_name, keep_checkpoint
+from training.services import is_run_name
 from training.tests.loras import lora_bytes
 
 
@@ -137,7 +138,7 @@ class ScanTest(BaseTestCase):
         trained = TrainingRun.objects.create(
             owner=self.alice, name="casual", base_model=starter(), family=Family.SD15, state="succeeded"
         )
-        keep_checkpoint(trained, 500, lora_bytes(fill=1), rank=4, lora_alpha=8)
+        keep_checkpoint(trained, {"step": 500, "rank": 4, "lora_alpha": 8}, lora_bytes(fill=1))
         self.put_checkpoint(500, lora_bytes(fill=1))
         self.put_checkpoint(600, lora_bytes(fill=2))
         report = scan(self.alice)
@@ -153,7 +154,7 @@ class ScanTest(BaseTestCase):
     def test_what_a_training_writes_another_machine_can_scan(self) -> None:
         run = TrainingRun.objects.create(owner=self.alice, name="here", base_model=starter(), family=Family.SD15)
         for step in (100, 200):
-            keep_checkpoint(run, step, lora_bytes(fill=step), rank=4, lora_alpha=8)
+            keep_checkpoint(run, {"step": step, "rank": 4, "lora_alpha": 8}, lora_bytes(fill=step))
         write_outputs(run, self.root / "elsewhere")
         self.assertEqual(scan(self.bob).registered, ["elsewhere/checkpoint-100", "elsewhere/checkpoint-200"])
 

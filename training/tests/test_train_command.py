@@ -16,7 +16,7 @@ from shoesai.models import Job
 from shoesai.testing import BaseTestCase, png_bytes
 from training.management.commands.train_lora import dataset_name_of
 from training.models import BaseModel, Dataset, Family, TrainingRun
-from training.services import keep_checkpoint, keep_validation_image
+from training.results import keep_checkpoint, keep_validation_image
 from training.tests.loras import lora_bytes
 from training.tests.pictures_for_tests import encoded, good_dataset, write_dataset
 
@@ -160,7 +160,7 @@ class FollowingTest(CommandLine):
     def learn(self) -> None:
         run = TrainingRun.objects.get()
         for step in (500, 1000):
-            keep_checkpoint(run, step, lora_bytes(fill=step), rank=4, lora_alpha=8)
+            keep_checkpoint(run, {"step": step, "rank": 4, "lora_alpha": 8}, lora_bytes(fill=step))
         keep_validation_image(run, {"step": 500, "seq": 0, "prompt": "red shoes", "seed": 42}, png_bytes())
 
     def end(self, state: Job.State, **fields: Any) -> None:

@@ -122,7 +122,7 @@ def test_a_job_stops_when_asked_and_the_next_one_runs(
 ) -> None:
     spec = TrainSpec(resolution=64, max_train_steps=10_000, validation_steps=0, gradient_accumulation_steps=1)
     inputs = {"base_model": base_folder, "photos": [photo.to_dict() for photo in photos], "output_dir": str(output),
-              "resume_from": None}  # fmt: skip
+              "resume_from": []}  # fmt: skip
     warm.say({"op": "run", "job": "t", "kind": "train", "spec": spec.to_dict(), "inputs": inputs})
     warm.until("metric")
     warm.process.send_signal(signal.SIGINT)  # a Ctrl-C at the terminal is not for the child

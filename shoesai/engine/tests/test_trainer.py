@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import hashlib
 import math
 from collections.abc import Callable
 from pathlib import Path
@@ -19,7 +20,7 @@ from shoesai.engine.base_model import Base, load_base
 from shoesai.engine.dataset import Batch, encode
 from shoesai.engine.lora_header import read_lora_header
 from shoesai.engine.progress import Stopped
-from shoesai.engine.specs import PhotoInput, SpecError, TrainInputs, TrainSpec
+from shoesai.engine.specs import PhotoInput, SpecError, StateInput, TrainInputs, TrainSpec
 from shoesai.engine.tests import tiny
 from shoesai.engine.tests.conftest import NEVER, Recorder
 
@@ -34,8 +35,13 @@ SPEC = TrainSpec(
 def trained(spec: TrainSpec, folder: str, photos: Photos, output: Path, resume_from: str | None = None) -> Recorder:
     output.mkdir(parents=True, exist_ok=True)
     emitted = Recorder()
-    trainer.train(spec, TrainInputs(folder, photos, str(output), resume_from), emitted, NEVER)
+    states = (StateInput(resume_from, sha256_of(resume_from)),) if resume_from else ()
+    trainer.train(spec, TrainInputs(folder, photos, str(output), states), emitted, NEVER)
     return emitted
+
+
+def sha256_of(path: str) -> str:
+    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if Path(path).exists() else ""
 
 
 def stop_when(emitted: Recorder, event: str, count: int, reason: str) -> Callable[[], str | None]:

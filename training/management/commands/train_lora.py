@@ -31,7 +31,6 @@ HELP: dict[str, str] = {
     "train_batch_size": "Photos per forward pass.",
     "gradient_accumulation_steps": "Batches per optimizer step.",
     "learning_rate": "Reached after the warm-up.",
-    "lr_warmup_steps": "Steps from 0 to the learning rate.",
     "max_train_steps": "Optimizer steps altogether.",
     "checkpointing_steps": "Keep a usable checkpoint every so many steps.",
     "validation_steps": "Draw the validation prompts every so many steps; 0 never.",
@@ -44,7 +43,8 @@ HELP: dict[str, str] = {
     "seed": "Of everything random in the training.",
 }
 # Every other field of the spec is a flag of its own name, so a new training option needs nothing here.
-_NOT_PLAIN = {"version", "resolution", "validation_prompts"}
+_NOT_PLAIN = {"version", "resolution", "validation_prompts", "validation_seeds", "lora_targets",
+              "lr_warmup_steps"}  # fmt: skip
 DEFAULTS = {each.name: each.default for each in fields(TrainSpec) if each.name not in _NOT_PLAIN}
 
 
@@ -61,6 +61,7 @@ class Command(DataCommand):
             if isinstance(default, bool):
                 kind = {"action": argparse.BooleanOptionalAction}
             parser.add_argument(f"--{name}", default=default, help=f"{HELP.get(name, '')} [{default}]", **kind)
+        parser.add_argument("--lr_warmup_steps", type=int, help="Default: a sixth of the steps, at most 500.")
         parser.add_argument("--resolution", type=int, help="Default: the base model's own.")
         parser.add_argument("--validation_prompt", action="append", default=[], help="Can be repeated.")
         parser.add_argument("--no-follow", action="store_true", help="Queue it and return; writes no --output_dir.")
@@ -194,7 +195,9 @@ def _base_model(name: str) -> BaseModel:
 
 
 def _spec(base: BaseModel, options: dict[str, Any]) -> TrainSpec:
+    warmup = options["lr_warmup_steps"]
     return TrainSpec(
+        lr_warmup_steps=min(500, options["max_train_steps"] // 6) if warmup is None else warmup,
         **{name: options[name] for name in DEFAULTS},
         resolution=options["resolution"] or base.resolution,
         validation_prompts=tuple(options["validation_prompt"]),

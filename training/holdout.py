@@ -1,0 +1,24 @@
+"""Which photos a run never learns from, so that its validation loss says something."""
+
+from __future__ import annotations
+
+import hashlib
+from collections.abc import Sequence
+
+from training.models import Photo
+
+
+def held_out(photos: Sequence[Photo], fraction: float, seed: int) -> set[str]:
+    """The blob hashes of about `fraction` of the photos, at least one where that leaves four to learn from.
+
+    Chosen by hash, so that the same photo is on the same side in every run with this seed, and copies of one picture
+    never lie on both.
+    """
+    pictures = sorted({photo.blob_id for photo in photos}, key=lambda blob: _rank(blob, seed))
+    if not fraction or len(pictures) < 5:
+        return set()
+    return set(pictures[: max(1, round(len(pictures) * fraction))])
+
+
+def _rank(blob: str, seed: int) -> str:
+    return hashlib.sha256(f"{seed}/{blob}".encode()).hexdigest()
