@@ -12,11 +12,12 @@ from django.conf import settings
 from shoesai import files
 from shoesai.engine.specs import PhotoInput, StateInput, TrainInputs, TrainSpec
 from shoesai.jobs.engine_child import Event
-from shoesai.jobs.queue import Claim
+from shoesai.jobs.queue import Claim, JobFailed
 from shoesai.jobs.runner import Handlers, drive_engine
 from training import results
 from training.holdout import held_out
-from training.models import TrainingRun
+from training.measuring import MEASURED
+from training.models import BaseModel, TrainingRun
 from training.scan import scan
 
 
@@ -87,6 +88,17 @@ def _inputs_of(run: TrainingRun, output: Path) -> TrainInputs:
         dataset_hash=version.content_hash,
         cache_dir=str(settings.CACHE_DIR),
     )
+
+
+def measure_training(claim: Claim) -> dict[str, Any]:
+    """A few steps of a recipe on made-up data, so that a plan can say how long it takes and what it holds."""
+    base = BaseModel.objects.filter(pk=claim.job.spec["base_model"]).first()
+    if base is None:
+        raise JobFailed("no_base_model", "The base model was removed before it could be measured.")
+    output = Path(settings.WORK_DIR) / str(claim.job.pk)
+    inputs = TrainInputs(base_model=str(base.path), photos=(), output_dir=str(output))
+    done = drive_engine(claim, TrainSpec.from_dict(claim.job.spec["train"]), inputs, {}, operation="measure")
+    return {name: done[name] for name in MEASURED}
 
 
 def scan_models(claim: Claim) -> dict[str, Any]:

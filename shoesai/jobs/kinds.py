@@ -33,6 +33,7 @@ KINDS: dict[str, Kind] = {
     "train": Kind(
         "gpu", "training.tasks.train_lora", priority=10, on_change="training.services.follow_job", yields=True
     ),
+    "measure_training": Kind("gpu", "training.tasks.measure_training", priority=0),
     "scan_models": Kind("cpu", "training.tasks.scan_models", priority=10, housekeeping=True),
     "canary.gpu": Kind("gpu", "shoesai.jobs.tasks.sing", priority=-10, housekeeping=True),
     "canary.cpu": Kind("cpu", "shoesai.jobs.tasks.sing", priority=-10, housekeeping=True),

@@ -1,0 +1,298 @@
+"""What a training will take and leave behind, said before it starts: no torch, nothing stored."""
+
+from __future__ import annotations
+
+import shutil
+from collections.abc import Iterator, Sequence
+from dataclasses import asdict, dataclass
+from typing import Any
+
+from django.conf import settings
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy as _
+
+from shoesai.engine.specs import TrainSpec
+from training.holdout import held_out
+from training.measuring import newest_measurement
+from training.models import BaseModel, DatasetVersion, Family, Photo
+from training.parameters import Parameters, UnreadableWeights, count_parameters
+from training.results import LAST_KEPT, STATES_KEPT
+
+MANY_EPOCHS = 100
+DEFAULT_PROMPTS = 4
+FP32 = 4
+LATENT_CHANNELS, LATENT_SCALE, TOKENS = 4, 8, 77  # of every Stable Diffusion
+STATE_SIZE = 3  # the weights, and AdamW's two averages of each
+STATES_IN_TRANSIT = 2  # a new one lies in the work folder and among the blobs before the oldest goes
+
+
+@dataclass(frozen=True)
+class Plan:
+    """Counts, bytes and seconds; `problems` keep the training from starting or ending, `warnings` do not.
+
+    The last three are None until the engine has measured this recipe (see `training.measuring`). `estimated_seconds`
+    is for the steps alone, without pictures and validation.
+    """
+
+    photos: int
+    held_out: int
+    effective_batch_size: int
+    photos_seen: int
+    epochs: float
+    checkpoints_written: int
+    checkpoints_kept: int
+    validation_pictures: int
+    trainable_parameters: int
+    total_parameters: int
+    disk_bytes: int
+    free_bytes: int
+    problems: tuple[str, ...]
+    warnings: tuple[str, ...]
+    seconds_per_step: float | None = None
+    estimated_seconds: float | None = None
+    memory_bytes: int | None = None
+
+    def to_dict(self) -> dict[str, Any]:
+        return asdict(self)
+
+
+def make_plan(version: DatasetVersion, base: BaseModel, spec: TrainSpec) -> Plan:
+    return plan_for(list(version.photos.order_by("position")), base, spec)
+
+
+def plan_for(photos: Sequence[Photo], base: BaseModel, spec: TrainSpec) -> Plan:
+    """For photos that need not be stored yet: only their blob hashes, captions and sizes count."""
+    unseen = held_out(photos, spec.validation_fraction, spec.seed)
+    to_learn = [photo for photo in photos if photo.blob_id not in unseen]
+    seen = spec.max_train_steps * spec.effective_batch_size
+    epochs = round(seen / len(to_learn), 2) if to_learn else 0.0
+    problems: list[str] = []
+    parameters = _parameters(base, spec, problems)
+    pictures = validation_pictures(spec)
+    disk = _disk_bytes(photos, spec, parameters, pictures)
+    free = shutil.disk_usage(settings.BLOB_DIR).free
+    problems += _problems(photos, disk, free)
+    measured = newest_measurement(base, spec)
+    seconds = measured["estimated_seconds_per_step"] if measured else None
+    return Plan(
+        photos=len(photos),
+        held_out=len(photos) - len(to_learn),
+        effective_batch_size=spec.effective_batch_size,
+        photos_seen=seen,
+        epochs=epochs,
+        checkpoints_written=len(checkpoint_steps(spec)),
+        checkpoints_kept=checkpoints_kept(spec, bool(unseen)),
+        validation_pictures=pictures,
+        trainable_parameters=parameters.trainable,
+        total_parameters=parameters.total,
+        disk_bytes=disk,
+        free_bytes=free,
+        problems=tuple(problems),
+        warnings=tuple(_warnings(photos, to_learn, epochs, base, spec)),
+        seconds_per_step=seconds,
+        estimated_seconds=_estimated_seconds(seconds, spec),
+        memory_bytes=measured["estimated_memory_bytes"] if measured else None,
+    )
+
+
+def default_validation_prompts(version: DatasetVersion, spec: TrainSpec) -> tuple[str, ...]:
+    """Up to four different captions of photos that the run never learns from; of the first photos if there are none."""
+    return prompts_from(list(version.photos.order_by("position")), spec)
+
+
+def prompts_from(photos: Sequence[Photo], spec: TrainSpec) -> tuple[str, ...]:
+    unseen = held_out(photos, spec.validation_fraction, spec.seed)
+    asked = [photo for photo in photos if photo.blob_id in unseen] or photos
+    captions = dict.fromkeys(photo.caption.strip() for photo in asked)
+    return tuple(caption for caption in captions if caption)[:DEFAULT_PROMPTS]
+
+
+# --- what is written and what stays -----------------------------------------------------------------------------
+def checkpoint_steps(spec: TrainSpec) -> list[int]:
+    """Every `checkpointing_steps`, and the last step of all."""
+    return sorted({*range(spec.checkpointing_steps, spec.max_train_steps, spec.checkpointing_steps),
+                   spec.max_train_steps})  # fmt: skip
+
+
+def checkpoints_kept(spec: TrainSpec, measured_on_held_out: bool) -> int:
+    """The most that are left at the end: milestones, the last two, and the best if there is a best
+    (see `training.results.tidy_checkpoints`)."""
+    kept: list[int] = []
+    for step in checkpoint_steps(spec):
+        kept.append(step)
+        befores = [0, *kept]
+        kept = [
+            each
+            for before, each in zip(befores, kept, strict=False)
+            if each in kept[-LAST_KEPT:] or _is_milestone(spec, each, before)
+        ]
+    tidied = len(checkpoint_steps(spec)) - len(kept)
+    return len(kept) + (1 if tidied and measured_on_held_out else 0)
+
+
+def _is_milestone(spec: TrainSpec, step: int, before: int) -> bool:
+    every = spec.milestone_steps
+    return not every or step // every > before // every
+
+
+def validation_pictures(spec: TrainSpec) -> int:
+    """Each prompt at step 0 (the bare base) and every `validation_steps`."""
+    times = 1 + spec.max_train_steps // spec.validation_steps if spec.validation_steps else 0
+    return times * len(spec.validation_prompts)
+
+
+def _disk_bytes(photos: Sequence[Photo], spec: TrainSpec, parameters: Parameters, pictures: int) -> int:
+    """The most that lies on the disk at one moment of the run; pictures are counted as if PNG saved nothing."""
+    lora = parameters.trainable * FP32
+    states = (STATES_KEPT + STATES_IN_TRANSIT) * STATE_SIZE * lora
+    latents = len({photo.blob_id for photo in photos}) * 2 * LATENT_CHANNELS * (spec.resolution // LATENT_SCALE) ** 2
+    texts = len({"", *(photo.caption for photo in photos)}) * TOKENS * parameters.text_width
+    kept = checkpoints_kept(spec, measured_on_held_out=True)
+    return (kept + 1) * lora + states + (latents + texts) * FP32 + pictures * 3 * spec.resolution**2
+
+
+def _estimated_seconds(per_step: float | None, spec: TrainSpec) -> float | None:
+    if per_step is None:
+        return None
+    limit = spec.max_train_minutes * 60 or float("inf")
+    return round(min(per_step * spec.max_train_steps, limit), 1)
+
+
+# --- what to say about it ---------------------------------------------------------------------------------------
+def _parameters(base: BaseModel, spec: TrainSpec, problems: list[str]) -> Parameters:
+    try:
+        return count_parameters(base, rank=spec.rank, targets=spec.lora_targets)
+    except UnreadableWeights as error:
+        problems.append(f"base_model: {error}")
+        return Parameters(0, 0, 0)
+
+
+def _problems(photos: Sequence[Photo], disk: int, free: int) -> Iterator[str]:
+    if not photos:
+        yield "dataset: this version has no photos to learn from."
+    if disk > free:
+        yield (
+            f"disk: the run takes up to {in_megabytes(disk)}, and {in_megabytes(free)} are free; free some, keep fewer"
+            " checkpoints (milestone_steps), or move the data with `manage.py move_storage`."
+        )
+
+
+def _warnings(
+    photos: Sequence[Photo], to_learn: Sequence[Photo], epochs: float, base: BaseModel, spec: TrainSpec
+) -> Iterator[str]:
+    if 0 < len(to_learn) < spec.effective_batch_size:
+        yield (
+            f"train_batch_size × gradient_accumulation_steps is {spec.effective_batch_size}, more than the"
+            f" {len(to_learn)} photos to learn from: each step sees some of them twice."
+        )
+    if epochs > MANY_EPOCHS:
+        yield (
+            f"max_train_steps: every photo is seen {epochs:.0f} times; above {MANY_EPOCHS} the LoRA memorises its"
+            " photos instead of learning their style. Fewer steps, or more photos."
+        )
+    if spec.resolution != base.resolution:
+        yield (
+            f"resolution: {spec.resolution} is not the {base.resolution} that {base.name} was made for; its pictures"
+            " get worse away from it."
+        )
+    if small := sum(min(photo.width, photo.height) < spec.resolution for photo in photos):
+        yield f"resolution: {small} of {len(photos)} photos are smaller than {spec.resolution} and will be blurred."
+    if spec.checkpointing_steps > spec.max_train_steps:
+        yield (
+            f"checkpointing_steps: {spec.checkpointing_steps} is beyond max_train_steps {spec.max_train_steps}: only"
+            " the end is kept, and a crash costs the whole run."
+        )
+    if spec.validation_prompts and spec.validation_steps > spec.max_train_steps:
+        yield (
+            f"validation_steps: {spec.validation_steps} is beyond max_train_steps {spec.max_train_steps}: only the bare"
+            " base is drawn."
+        )
+    if spec.lr_warmup_steps * 2 > spec.max_train_steps:
+        yield (
+            f"lr_warmup_steps: {spec.lr_warmup_steps} of max_train_steps {spec.max_train_steps} are warm-up; the full"
+            " learning rate comes late."
+        )
+
+
+def in_megabytes(size: int) -> str:
+    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+
+
+# --- presets ----------------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Preset:
+    """A recipe to begin with: settings of TrainSpec for Stable Diffusion, and others for the small starter."""
+
+    title: str | Promise
+    sentence: str | Promise
+    stable_diffusion: dict[str, Any]
+    starter: dict[str, Any]
+
+    def settings_for(self, base: BaseModel) -> dict[str, Any]:
+        """Keyword arguments of TrainSpec; the resolution is the base's own."""
+        chosen = self.starter if base.family == Family.STARTER else self.stable_diffusion
+        return {**chosen, "resolution": base.resolution}
+
+
+# The starter has few and small layers: it takes a far higher learning rate, and shows its change within minutes. With
+# the empty caption it learns the white of unguided pictures too (see the demo, whose recipe this is).
+_STARTER: dict[str, Any] = {
+    "train_batch_size": 8,
+    "gradient_accumulation_steps": 1,
+    "learning_rate": 1e-3,
+    "lr_warmup_steps": 10,
+    "caption_dropout": 0.3,
+    "gradient_checkpointing": False,
+    "milestone_steps": 100,
+}
+PRESETS: dict[str, Preset] = {
+    "quick_look": Preset(
+        _("Quick look"),
+        _("Few steps with small batches: shows early whether photos and captions teach what they should."),
+        {
+            "gradient_accumulation_steps": 2,
+            "lr_warmup_steps": 50,
+            "max_train_steps": 300,
+            "checkpointing_steps": 100,
+            "milestone_steps": 100,
+            "validation_steps": 100,
+        },
+        {**_STARTER, "max_train_steps": 100, "checkpointing_steps": 50, "milestone_steps": 50, "validation_steps": 50},
+    ),
+    "seed_recipe": Preset(
+        _("The seed's recipe"),
+        _("Rank 8, 16 photos a step and 3000 steps: what this product's first LoRA of casual shoes was made with."),
+        {},
+        {
+            **_STARTER,
+            "gradient_accumulation_steps": 2,
+            "max_train_steps": 300,
+            "checkpointing_steps": 100,
+            "validation_steps": 100,
+        },
+    ),
+    "high_quality": Preset(
+        _("High quality"),
+        _("Twice the rank and the steps, a falling learning rate, min-SNR weighting, dropped captions: takes longest."),
+        {
+            "rank": 16,
+            "lora_alpha": 32,
+            "lr_scheduler": "cosine",
+            "max_train_steps": 6000,
+            "snr_gamma": 5.0,
+            "noise_offset": 0.05,
+            "caption_dropout": 0.1,
+        },
+        {
+            **_STARTER,
+            "gradient_accumulation_steps": 2,
+            "rank": 16,
+            "lora_alpha": 32,
+            "lr_scheduler": "cosine",
+            "max_train_steps": 600,
+            "checkpointing_steps": 100,
+            "validation_steps": 100,
+            "snr_gamma": 5.0,
+        },
+    ),
+}
