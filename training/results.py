@@ -1,13 +1,15 @@
 """Keeping what comes out of a run, and tidying what nobody needs any more.
 
-Each call belongs inside `claim.committing()`: an old state goes in the transaction that keeps the new one.
+Each call belongs inside `claim.committing()`: an old state goes in the transaction that keeps the new one. Called
+twice with the same, each leaves the same rows.
 """
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from typing import Any
 
-from django.db.models import F, ProtectedError
+from django.db.models import F, Model, ProtectedError, QuerySet
 
 from shoesai import files
 from training.models import (
@@ -25,37 +27,48 @@ STATES_KEPT = 2
 LAST_KEPT = 2
 
 
+# --- states -----------------------------------------------------------------------------------------------------
 def keep_state(run: TrainingRun, step: int, data: bytes) -> None:
-    blob = files.publish(data, SAFETENSORS)
-    TrainingState.objects.update_or_create(run=run, step=step, defaults={"blob": blob})
+    """States of later steps go: whoever trains at this step again has passed them over as damaged."""
+    _keep_bytes(run.states, {"step": step}, files.publish(data, SAFETENSORS).pk)
+    _forget(run.states.filter(step__gt=step))
     forget_states(run, keep=STATES_KEPT)
 
 
 def forget_states(run: TrainingRun, *, keep: int = 0) -> None:
-    for state in list(run.states.order_by("-step")[keep:]):
+    _forget(run.states.order_by("-step")[keep:])
+
+
+def _forget(states: Iterable[TrainingState]) -> None:
+    for state in list(states):
         state.delete()
         files.discard(state.blob_id)
 
 
+# --- checkpoints ------------------------------------------------------------------------------------------------
 def keep_checkpoint(run: TrainingRun, event: dict[str, Any], data: bytes) -> Checkpoint:
-    checkpoint, _ = Checkpoint.objects.get_or_create(
-        run=run,
+    """The first one of a step stays: a picture may have been made with it before the run went back."""
+    blob = files.publish(data, SAFETENSORS)
+    checkpoint, _ = run.checkpoints.get_or_create(
         step=event["step"],
         defaults={
             "family": run.family,
-            "blob": files.publish(data, SAFETENSORS),
+            "blob": blob,
             "rank": event["rank"],
             "lora_alpha": event["lora_alpha"],
             "validation_loss": event.get("validation_loss"),
         },
     )
+    if checkpoint.blob_id != blob.pk:
+        files.discard(blob.pk)
     tidy_checkpoints(run)
     return checkpoint
 
 
 def tidy_checkpoints(run: TrainingRun) -> None:
     """Best, last two and milestones stay, and so does what a person pinned or a picture was made with."""
-    checkpoints = list(run.checkpoints.order_by("step"))
+    # Locked, so that nobody begins a picture with one of them before the end of this transaction.
+    checkpoints = list(run.checkpoints.select_for_update(of=("self",)).order_by("step"))
     best = run.best_checkpoint()
     for before, checkpoint in zip([None, *checkpoints], checkpoints[:-LAST_KEPT], strict=False):
         if checkpoint == best or checkpoint.pinned or _is_milestone(run, checkpoint, before):
@@ -75,13 +88,13 @@ def _is_milestone(run: TrainingRun, checkpoint: Checkpoint, before: Checkpoint |
     return not every or checkpoint.step // every > earlier // every
 
 
+# --- what the engine tells --------------------------------------------------------------------------------------
 def keep_beginning(run: TrainingRun, event: dict[str, Any]) -> None:
     """Where and on how much a stretch trains, for the record."""
     run.engine = {key: value for key, value in event.items() if key not in ("event", "job", "step")}
     run.save(update_fields=["engine"])
-    learned, unseen = event["photos"], event["held_out"]
-    note(run, f"Training from step {event['step']} on {event['device']} ({event['precision']}): {learned} photos to"
-              f" learn from, {unseen} held out.", step=event["step"])  # fmt: skip
+    photos = f"{event['photos']} photos to learn from, {event['held_out']} held out"
+    note(run, f"Training on {event['device']} ({event['precision']}): {photos}.", step=event["step"])
 
 
 def keep_metric(run: TrainingRun, event: dict[str, Any]) -> None:
@@ -98,17 +111,44 @@ def keep_validation_loss(run: TrainingRun, event: dict[str, Any]) -> None:
 
 
 def keep_validation_image(run: TrainingRun, event: dict[str, Any], png: bytes) -> None:
-    ValidationImage.objects.update_or_create(
-        run=run,
-        step=event["step"],
-        seq=event["seq"],
-        defaults={"prompt": event["prompt"], "seed": event["seed"], "blob": files.publish(png, "image/png")},
-    )
+    place = {"step": event["step"], "seq": event["seq"]}
+    recipe = {"prompt": event["prompt"], "seed": event["seed"]}
+    _keep_bytes(run.validation_images, place, files.publish(png, "image/png").pk, **recipe)
 
 
-def note(run: TrainingRun, message: str, *, step: int | None = None) -> None:
-    RunEvent.objects.create(run=run, step=step, message=message)
+def _keep_bytes(rows: Any, place: dict[str, int], sha256: str, **fields: Any) -> None:
+    """The row at this place now has these bytes; those that it had before go, unless others have them too."""
+    old = rows.filter(**place).values_list("blob_id", flat=True).first()
+    rows.update_or_create(**place, defaults={"blob_id": sha256, **fields})
+    if old and old != sha256:
+        files.discard(old)
 
 
 def add_train_seconds(run: TrainingRun, seconds: float) -> None:
     TrainingRun.objects.filter(pk=run.pk).update(train_seconds=F("train_seconds") + seconds)
+
+
+# --- the log ----------------------------------------------------------------------------------------------------
+def note(run: TrainingRun, message: str, *, step: int | None = None) -> None:
+    """One line. What this stretch has said already is not said again each time that it has stepped aside."""
+    if not _of_this_stretch(run).filter(message=message).exists():
+        RunEvent.objects.create(run=run, step=step, message=message)
+
+
+def note_instead(run: TrainingRun, beginning: str, rest: str, *, step: int | None = None) -> None:
+    """In place of the line of this stretch that begins like this."""
+    _of_this_stretch(run).filter(message__startswith=beginning).delete()
+    note(run, beginning + rest, step=step)
+
+
+def _of_this_stretch(run: TrainingRun) -> QuerySet[RunEvent]:
+    """Since the run was queued or resumed."""
+    job = run.newest_job()
+    return run.events.filter(at__gte=job.created_at) if job else run.events.all()
+
+
+# --- the end of a run -------------------------------------------------------------------------------------------
+def bytes_of(run: TrainingRun) -> set[str]:
+    """The blobs of everything that came out of it."""
+    kept: tuple[type[Model], ...] = (TrainingState, Checkpoint, ValidationImage)
+    return {blob for model in kept for blob in model._default_manager.filter(run=run).values_list("blob_id", flat=True)}

@@ -1,4 +1,4 @@
-"""Starting, pausing, resuming, cancelling a training, and following its jobs."""
+"""Starting, pausing, resuming, cancelling, deleting a training, and following its jobs."""
 
 from __future__ import annotations
 
@@ -6,20 +6,28 @@ import re
 from collections.abc import Iterator
 from contextlib import contextmanager
 
-from django.db import IntegrityError, transaction
+from django.conf import settings
+from django.db import IntegrityError
+from django.db.models import Count, ProtectedError
 from django.utils import timezone
 
+from shoesai import files
 from shoesai.engine.specs import TrainSpec
-from shoesai.jobs import queue
+from shoesai.jobs import lifeline, queue
 from shoesai.models import Job, User
 from training import notices, results
 from training.models import BaseModel, DatasetVersion, TrainingRun
 
+STEPPED_ASIDE = "Stepped aside for other work"
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
 
 
 class TrainingProblem(Exception):
     """A training that cannot start: names what disagrees."""
+
+
+class WrongState(TrainingProblem):
+    """What is asked of a run is not possible in the state that it is in."""
 
 
 def is_run_name(name: str) -> bool:
@@ -47,16 +55,23 @@ def start_training(
     spec: TrainSpec,
     notify: bool = False,
     parent: TrainingRun | None = None,
+    idempotency_key: str | None = None,
+    request_digest: str = "",
 ) -> TrainingRun:
-    """Creates the run and queues its first job, both or neither. Raises TrainingProblem and queue.QueueFull.
+    """Creates the run and queues its first job, both or neither.
 
-    `parent` is the run whose settings were cloned; `notify` sends its owner an e-mail when it ends.
+    `parent` is the run whose settings were cloned; `notify` sends its owner an e-mail when it ends. The same
+    idempotency key with the same digest returns the run that it made the first time. Raises TrainingProblem,
+    queue.QueueFull and queue.KeyReused.
     """
-    check_new_run(name)
-    if not dataset_version.photo_count:
-        raise TrainingProblem("dataset: this version has no photos to learn from.")
     try:
-        with transaction.atomic():
+        with queue.accepting(user):
+            earlier = queue.job_for_key(user, idempotency_key, request_digest)
+            if earlier:
+                return earlier.training_runs.get()
+            check_new_run(name)
+            if not dataset_version.photo_count:
+                raise TrainingProblem("dataset: this version has no photos to learn from.")
             run = TrainingRun.objects.create(
                 owner=user,
                 team=user.home_team(),
@@ -68,68 +83,121 @@ def start_training(
                 notify=notify,
                 parent=parent,
             )
-            _queue_stretch(run)
+            _queue_stretch(run, idempotency_key, request_digest)
     except IntegrityError as error:  # somebody else took the name in this moment
         raise _name_taken(name) from error
     return run
 
 
 def resume_training(run: TrainingRun) -> Job:
-    """A new job that goes on from the last kept state of a paused, failed or cancelled run."""
+    """A new job that goes on from the last kept state of a paused, failed or cancelled run.
+
+    Raises WrongState and queue.QueueFull.
+    """
     with _locked(run) as run:
         if not run.is_resumable:
-            raise TrainingProblem(f"{run.name} is {_in_words(run)}; only a stopped run can be resumed.")
+            raise WrongState(f"{run.name} is {_in_words(run)}; only a stopped run can be resumed.")
         return _queue_stretch(run)
 
 
 def pause_training(run: TrainingRun) -> None:
-    """Keeps the state after the step at hand and frees the device; `resume_training` goes on exactly there."""
+    """Keeps the state after the step at hand and frees the device; `resume_training` goes on exactly there.
+
+    Raises WrongState.
+    """
     with _locked(run) as run:
         if not run.is_live:
-            raise TrainingProblem(f"{run.name} is {_in_words(run)}; only a run that waits or trains can be paused.")
+            raise WrongState(f"{run.name} is {_in_words(run)}; only a run that waits or trains can be paused.")
         _stop(run, pause=True)
 
 
 def cancel_training(run: TrainingRun) -> None:
-    """Stops it. Checkpoints and the last state are kept, so a change of mind can still resume it."""
+    """Stops it. Checkpoints and the last state are kept, so a change of mind can still resume it. Raises WrongState."""
     with _locked(run) as run:
-        if run.state == TrainingRun.State.PAUSED:
-            run.state = TrainingRun.State.CANCELLED
-            run.save(update_fields=["state"])
-            results.note(run, "Cancelled.")
-        elif run.is_live:
+        if run.is_live:
             _stop(run, pause=False)
+        elif run.state == TrainingRun.State.PAUSED:
+            _end(run, TrainingRun.State.CANCELLED)
         else:
-            raise TrainingProblem(f"{run.name} is {_in_words(run)}; there is nothing to cancel.")
+            raise WrongState(f"{run.name} is {_in_words(run)}; there is nothing to cancel.")
+
+
+def delete_run(run: TrainingRun) -> None:
+    """The run with its checkpoints, states, curves, pictures and jobs, and their bytes. Raises WrongState."""
+    with _locked(run) as run:
+        list(run.checkpoints.select_for_update(of=("self",)))  # nobody begins a picture with one of them meanwhile
+        if refusal := why_not_deleted(run):
+            raise WrongState(refusal)
+        bytes_of_run = results.bytes_of(run)
+        try:
+            Job.objects.filter(training_runs=run).delete()
+            run.delete()
+        except ProtectedError as error:  # some other part of the studio holds on to a checkpoint
+            raise WrongState(f"{run.name} cannot be deleted: its checkpoints are in use.") from error
+        for sha256 in bytes_of_run:
+            files.discard(sha256)
+
+
+def why_not_deleted(run: TrainingRun) -> str:
+    """Why this run must stay; empty when it may go."""
+    if run.is_live:
+        return f"{run.name} is {_in_words(run)}; cancel it before you delete it."
+    if requests := run.checkpoints.aggregate(count=Count("uses__generation", distinct=True))["count"]:
+        were = "1 request for pictures was" if requests == 1 else f"{requests} requests for pictures were"
+        return f"{run.name} cannot be deleted: {were} made with its checkpoints and could not be repeated."
+    return ""
 
 
 @contextmanager
 def _locked(run: TrainingRun) -> Iterator[TrainingRun]:
-    """The row as it is now, and nobody else's until the end: two who resume at once make one job."""
-    with transaction.atomic():
-        yield TrainingRun.objects.select_for_update().get(pk=run.pk)
+    """The row as it is now, and nobody else's until the end: two who resume at once make one job.
+
+    Owner, then jobs, then run: new jobs come under the owner's lock, and a worker that reports a change holds its job
+    when it comes for the run (`follow_job`). In another order the two would wait for each other for ever.
+    """
+    with queue.accepting(run.owner):
+        list(Job.objects.select_for_update(of=("self",)).filter(training_runs=run).values_list("pk"))
+        locked = TrainingRun.objects.select_for_update(of=("self",)).filter(pk=run.pk).first()
+        if locked is None:
+            raise WrongState(f"{run.name} has been deleted.")
+        yield locked
 
 
 def _in_words(run: TrainingRun) -> str:
-    return str(run.get_state_display()).lower()
+    return "being paused" if run.pause_requested else str(run.get_state_display()).lower()
 
 
 def _stop(run: TrainingRun, *, pause: bool) -> None:
+    """The run follows when its job has ended, which may take the worker a moment. The last wish counts."""
     run.pause_requested = pause
     run.save(update_fields=["pause_requested"])
     job = run.newest_job()
-    if job:
-        queue.request_cancel(job)
+    if not (job and queue.request_cancel(job)):  # no job will ever report: it was removed
+        _end(run, TrainingRun.State.PAUSED if pause else TrainingRun.State.CANCELLED)
 
 
-def _queue_stretch(run: TrainingRun) -> Job:
-    run.pause_requested = False
-    run.save(update_fields=["pause_requested"])
-    job = queue.enqueue(owner=run.owner, team=run.team, kind="train", spec={"run": str(run.pk)})
+def _end(run: TrainingRun, state: TrainingRun.State) -> None:
+    run.state, run.pause_requested, run.finished_at = state, False, timezone.now()
+    run.save(update_fields=["state", "pause_requested", "finished_at"])
+    results.note(run, _words_of_the_end(run), step=run.resume_step)
+
+
+def _queue_stretch(run: TrainingRun, idempotency_key: str | None = None, request_digest: str = "") -> Job:
+    job = queue.enqueue(
+        owner=run.owner,
+        team=run.team,
+        kind="train",
+        spec={"run": str(run.pk)},
+        idempotency_key=idempotency_key,
+        request_digest=request_digest,
+    )
     run.jobs.add(job)
+    step = run.resume_step
+    results.note(run, f"Queued to go on from step {step}." if step else "Queued.", step=step or None)
     return job
 
 
+# --- what a job's changes mean for its run ------------------------------------------------------------------------
 _STATE_OF_RUN = {
     Job.State.QUEUED: TrainingRun.State.QUEUED,
     Job.State.RUNNING: TrainingRun.State.RUNNING,
@@ -140,32 +208,58 @@ _STATE_OF_RUN = {
 
 
 def follow_job(job: Job) -> None:
-    """The run's state is its newest job's state. Hooked in `shoesai.jobs.kinds`."""
-    run = TrainingRun.objects.select_for_update().filter(pk=job.spec["run"]).first()
+    """The run's state is its newest job's state. Hooked in `shoesai.jobs.kinds`; news heard twice changes nothing."""
+    run = TrainingRun.objects.select_for_update(of=("self",)).filter(pk=job.spec["run"]).first()
     if run is None:  # deleted meanwhile
         return
-    before, run.state = run.state, _STATE_OF_RUN[Job.State(job.state)]
-    if job.state == Job.State.CANCELLED and run.pause_requested:
-        run.state = TrainingRun.State.PAUSED
+    before, after = run.state, _state_after(run, job)
+    if after == before or (job.state in Job.FINAL and not run.is_live):
+        return
+    run.state = after
     run.finished_at = timezone.now() if job.state in Job.FINAL else None
-    run.save(update_fields=["state", "finished_at"])
-    results.note(run, _what_happened(run, job, before))
+    run.pause_requested = run.pause_requested and job.is_live
+    run.save(update_fields=["state", "finished_at", "pause_requested"])
+    _tell(run, job, before)
     if run.state == TrainingRun.State.SUCCEEDED:
         results.forget_states(run)
     if run.notify and run.state in (TrainingRun.State.SUCCEEDED, TrainingRun.State.FAILED):
         notices.send_end_of_run(run, job)
 
 
-def _what_happened(run: TrainingRun, job: Job, before: str) -> str:
-    step = run.resume_step
-    if run.state == TrainingRun.State.QUEUED:
-        if before == TrainingRun.State.RUNNING:
-            return f"Stepped aside after step {step}; goes on from there as soon as it can."
-        return f"Queued to go on from step {step}." if step else "Queued."
-    if run.state == TrainingRun.State.RUNNING:
-        return "A worker has taken it."
+def _state_after(run: TrainingRun, job: Job) -> str:
+    """A job that was cancelled to pause its run leaves it paused."""
+    if job.state == Job.State.CANCELLED and run.pause_requested:
+        return TrainingRun.State.PAUSED
+    return _STATE_OF_RUN[Job.State(job.state)]
+
+
+def _tell(run: TrainingRun, job: Job, before: str) -> None:
+    """In the log. Beginnings are told by the engine (`results.keep_beginning`), the queue by `_queue_stretch`."""
     if run.state == TrainingRun.State.FAILED:
-        return f"Failed ({job.error_code}): {job.error_text}"
-    if run.state in (TrainingRun.State.PAUSED, TrainingRun.State.CANCELLED):
-        return f"{run.get_state_display()}; what was learned up to step {step} is kept."
-    return f"{run.get_state_display()}."
+        results.note(run, f"Failed ({job.error_code}): {job.error_text}", step=run.resume_step)
+    elif job.state in Job.FINAL:
+        results.note(run, _words_of_the_end(run), step=run.resume_step)
+    elif run.state == TrainingRun.State.QUEUED and before == TrainingRun.State.RUNNING:
+        _tell_of_the_way_back(run, job)
+
+
+def _tell_of_the_way_back(run: TrainingRun, job: Job) -> None:
+    """A training may step aside every few seconds for hours, so that has one line, which counts."""
+    step = run.resume_step
+    goes_on = f"goes on exactly from step {step}" if step else "begins again"
+    if job.progress_message:  # `Claim.lose` says why
+        of_all = f"{job.lost_attempts} of at most {settings.JOB_MAX_LOST_ATTEMPTS} times"
+        results.note(run, f"{job.progress_message} ({of_all}); {goes_on}.", step=step)
+    elif lifeline.draining():
+        results.note(run, f"The worker was stopped; {goes_on} when there is one again.", step=step)
+    else:
+        times = job.attempts - job.lost_attempts
+        often = "" if times == 1 else f" {times} times by now"
+        results.note_instead(run, STEPPED_ASIDE, f"{often}; {goes_on}.", step=step)
+
+
+def _words_of_the_end(run: TrainingRun) -> str:
+    if run.state == TrainingRun.State.SUCCEEDED:
+        return "Succeeded."
+    kept = f"what was learned up to step {run.resume_step} is kept" if run.resume_step else "it had not begun to learn"
+    return f"{run.get_state_display()}; {kept}."

@@ -181,7 +181,10 @@ class Claim:
                 finished_at=timezone.now(),
             )
         return self._move(
-            state=Job.State.QUEUED, lost_attempts=F("lost_attempts") + 1, lease_owner="", progress_message=""
+            state=Job.State.QUEUED,
+            lost_attempts=F("lost_attempts") + 1,
+            lease_owner="",
+            progress_message=f"The worker was lost: {why}"[:200],
         )
 
     def _move(self, **fields: Any) -> bool:
