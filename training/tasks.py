@@ -87,6 +87,7 @@ def _inputs_of(run: TrainingRun, output: Path) -> TrainInputs:
         ),
         dataset_hash=version.content_hash,
         cache_dir=str(settings.CACHE_DIR),
+        seconds_before=run.train_seconds,
     )
 
 

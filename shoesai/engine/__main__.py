@@ -2,7 +2,8 @@
 
 in   {"op": "run", "job", "kind": a row of operations.py, "spec": {…}, "inputs": {…}}
      {"op": "stop", "reason": "cancel" | "yield"}   {"op": "ping"}
-out  ready, step, preview, image, metric, checkpoint, sample, done, stopped, error, pong; each with "job"
+out  ready, step, preview, image, begun, metric, validation, checkpoint, sample, note, done, stopped, error, pong; each
+     with "job"
 
 One thread (the main one) works; another reads stdin, so that a wish to stop arrives while work goes on. The child ends
 when its stdin closes, even amid a job: its parent is gone then, and whatever it wrote is whole or not there at all.
@@ -170,6 +171,7 @@ def _run(work: Work, events: Events, description: dict[str, Any]) -> None:
 
 def _in_words(error: Exception) -> tuple[str, str]:
     from shoesai.engine.base_model import BaseModelProblem
+    from shoesai.engine.training_state import DamagedState
 
     if isinstance(error, MemoryError) or any(words in str(error).lower() for words in OUT_OF_MEMORY_WORDS):
         return "out_of_memory", "The device ran out of memory; a smaller picture or batch may fit."
@@ -177,6 +179,8 @@ def _in_words(error: Exception) -> tuple[str, str]:
         return "bad_spec", str(error)
     if isinstance(error, LoraProblem | BaseModelProblem):
         return "bad_weights", str(error)
+    if isinstance(error, DamagedState):
+        return "bad_state", str(error)
     if isinstance(error, FloatingPointError):
         return "nan", str(error)
     if isinstance(error, OSError) and error.strerror:

@@ -1,66 +1,120 @@
-"""Photos and captions become latents and text embeddings, once per run; the loop then needs neither VAE nor CLIP."""
+"""Photos and captions become latents and text embeddings, once; they wait on disk, and the encoders leave memory."""
 
 from __future__ import annotations
 
 import functools
 import hashlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 import torch
 from PIL import Image, ImageOps
 from torch import Tensor
 
+from shoesai.engine.base_model import Base
 from shoesai.engine.device import to_device
+from shoesai.engine.encoding_cache import EncodingCache
 from shoesai.engine.specs import PhotoInput, SpecError
 
 ENCODE_PIXELS = 4 * 512 * 512  # at once through the VAE
+WHITE = 235  # min(R, G, B) from which a pixel may be background
 
 Told = Callable[[str], None]
 
 
 @dataclass(frozen=True)
-class Encoded:
-    """The data set as the UNet sees it, on the CPU in fp32.
+class Photo:
+    """One photo as the UNet sees it, on the CPU in fp32.
 
-    The VAE gives a distribution per photo; mean and std are kept, so that every step still draws from it.
+    The VAE gives a distribution per photo; mean and std [channels, height / 8, width / 8] are kept, so that every step
+    still draws from it. `shoe` [height / 8, width / 8] is 1 where the photo is not white background.
     """
 
-    means: Tensor  # [photos, channels, height / 8, width / 8]
-    stds: Tensor
-    embeddings: Tensor  # [photos, tokens, width]
-    no_caption: Tensor  # [tokens, width], the embedding of ""
+    mean: Tensor
+    std: Tensor
+    shoe: Tensor
 
 
-def encode(pipeline: Any, photos: Sequence[PhotoInput], resolution: int, tell: Told) -> Encoded:
+class Encoded:
+    """Photos with captions, read from the cache when they are needed: a large data set need not fit into memory."""
+
+    def __init__(self, cache: EncodingCache, photos: Sequence[str], texts: Sequence[str], no_caption: str) -> None:
+        self._cache, self._photos, self._texts, self._no_caption = cache, photos, texts, no_caption
+
+    def __len__(self) -> int:
+        return len(self._photos)
+
+    def photo(self, number: int) -> Photo:
+        return Photo(**self._cache.read("latents", self._photos[number]))
+
+    def text(self, number: int | None) -> Tensor:
+        """[tokens, width]: the caption of that photo, or the embedding of "" for None."""
+        key = self._no_caption if number is None else self._texts[number]
+        return self._cache.read("texts", key)["embedding"]
+
+
+def encode(
+    base: Base, photos: Sequence[PhotoInput], resolution: int, trigger_words: str, cache: EncodingCache, tell: Told
+) -> Encoded:
+    """What is not in the cache yet goes through VAE and text encoder; neither is loaded for what is there."""
     if not photos:
         raise SpecError("photos", "must hold at least one photo")
-    means, stds = [], []
+    latents = [cache.latents_key(photo.sha256 or _digest(photo.path), resolution) for photo in photos]
+    missing = [(key, photo) for key, photo in zip(latents, photos, strict=True) if not cache.has("latents", key)]
     at_once = max(1, ENCODE_PIXELS // resolution**2)
-    for start in range(0, len(photos), at_once):
-        tell(f"Reading photos: {start} of {len(photos)}")
-        batch = torch.stack([read_photo(photo.path, resolution) for photo in photos[start : start + at_once]])
-        mean, std = _posterior(pipeline, batch)
-        means.append(mean)
-        stds.append(std)
-    tell("Reading captions")
-    texts = {text: _embedding(pipeline, text) for text in dict.fromkeys(["", *(photo.caption for photo in photos)])}
-    embeddings = torch.stack([texts[photo.caption] for photo in photos])
-    return Encoded(torch.cat(means), torch.cat(stds), embeddings, texts[""])
+    for start in range(0, len(missing), at_once):
+        tell(f"Reading photos: {start} of {len(missing)}")
+        _encode_photos(base, cache, missing[start : start + at_once], resolution)
+    captions = [with_trigger_words(photo.caption, trigger_words) for photo in photos]
+    texts = encode_texts(base, cache, ["", *captions], tell)
+    return Encoded(cache, latents, [texts[caption] for caption in captions], texts[""])
 
 
-def read_photo(path: str, resolution: int) -> Tensor:
-    """One photo as [3, resolution, resolution] in -1..1: upright, on white, shortest side scaled, centre cropped."""
+def encode_texts(base: Base, cache: EncodingCache, texts: Iterable[str], tell: Told) -> dict[str, str]:
+    """The cache's key for each text."""
+    keys = {text: cache.text_key(text) for text in dict.fromkeys(texts)}
+    missing = [(text, key) for text, key in keys.items() if not cache.has("texts", key)]
+    for done, (text, key) in enumerate(missing):
+        if done % 50 == 0:
+            tell(f"Reading captions: {done} of {len(missing)}")
+        cache.write("texts", key, {"embedding": embedding_of(base, text)})
+    return keys
+
+
+def with_trigger_words(caption: str, words: str) -> str:
+    return f"{words}, {caption}" if words and words not in caption else caption
+
+
+@functools.lru_cache(maxsize=1024)
+def _digest(path: str) -> str:
+    try:
+        return hashlib.sha256(Path(path).read_bytes()).hexdigest()
+    except OSError as error:
+        raise SpecError("photos", f"{Path(path).name} cannot be read ({error.strerror})") from error
+
+
+def _encode_photos(base: Base, cache: EncodingCache, photos: Sequence[tuple[str, PhotoInput]], resolution: int) -> None:
+    pictures = [open_photo(photo.path, resolution) for _, photo in photos]
+    means, stds = _posterior(base, torch.stack([as_tensor(picture) for picture in pictures]))
+    for (key, _), picture, mean, std in zip(photos, pictures, means, stds, strict=True):
+        cache.write("latents", key, {"mean": mean, "std": std, "shoe": shoe_mask(picture, *mean.shape[1:])})
+
+
+def open_photo(path: str, resolution: int) -> Image.Image:
+    """Upright, RGB on white, shortest side scaled, centre cropped to `resolution` squared."""
     try:
         with Image.open(path) as opened:
             picture = _on_white(ImageOps.exif_transpose(opened))
     except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
         problem = f"{Path(path).name} is not a picture that can be read ({type(error).__name__})"
         raise SpecError("photos", problem) from error
-    picture = ImageOps.fit(picture, (resolution, resolution), Image.Resampling.LANCZOS)
+    return ImageOps.fit(picture, (resolution, resolution), Image.Resampling.LANCZOS)
+
+
+def as_tensor(picture: Image.Image) -> Tensor:
+    """[3, height, width] in -1..1."""
     values = torch.from_numpy(np.asarray(picture, dtype=np.float32))
     return values.permute(2, 0, 1) / 127.5 - 1
 
@@ -72,24 +126,43 @@ def _on_white(picture: Image.Image) -> Image.Image:
     return picture.convert("RGB")
 
 
+def shoe_mask(picture: Image.Image, height: int, width: int) -> Tensor:
+    """1 where the shoe is, 0 on the white that reaches the border, on the grid of the latents [height, width].
+
+    A cell is background when all its pixels are white and a chain of such cells leads to the border: white soles and
+    laces inside the shoe stay shoe. A photo without white background is all shoe.
+    """
+    whiteness = np.asarray(picture).min(axis=2) >= WHITE
+    cells = torch.from_numpy(whiteness.astype(np.float32))[None, None]
+    white = -torch.nn.functional.adaptive_max_pool2d(-cells, (height, width))[0, 0] > 0.5  # the least white pixel
+    reached = torch.zeros_like(white)
+    reached[0], reached[-1], reached[:, 0], reached[:, -1] = white[0], white[-1], white[:, 0], white[:, -1]
+    while True:
+        grown = (torch.nn.functional.max_pool2d(reached[None].float(), 3, 1, 1)[0] > 0) & white
+        if torch.equal(grown, reached):
+            return (~reached).float()
+        reached = grown
+
+
 @torch.no_grad()
-def _posterior(pipeline: Any, pixels: Tensor) -> tuple[Tensor, Tensor]:
-    vae = pipeline.vae
+def _posterior(base: Base, pixels: Tensor) -> tuple[Tensor, Tensor]:
+    vae = base.part("vae")
     posterior = vae.encode(to_device(pixels, vae.dtype)).latent_dist
     return posterior.mean.float().cpu(), posterior.std.float().cpu()
 
 
 @torch.no_grad()
-def _embedding(pipeline: Any, text: str) -> Tensor:
+def embedding_of(base: Base, text: str) -> Tensor:
     """[tokens, width]; a caption longer than CLIP's 77 tokens is cut, as everywhere in Stable Diffusion."""
-    device = pipeline.device
-    embedding, _ = pipeline.encode_prompt(text, device, 1, do_classifier_free_guidance=False)
+    base.part("text_encoder")
+    pipeline = base.pipeline
+    embedding, _ = pipeline.encode_prompt(text, pipeline.unet.device, 1, do_classifier_free_guidance=False)
     return embedding[0].float().cpu()
 
 
 # -- chance -----------------------------------------------------------------------------------------------------------
-# Everything random is a pure function of the seed and of where the sample stands in the run, so a resumed run needs
-# no random state, and 2 x 8 accumulated samples draw what a batch of 16 draws.
+# Everything random is a pure function of the seed and of where the sample stands in the run, so 2 x 8 accumulated
+# samples, or 4 processes with 4 each, draw what a batch of 16 draws.
 
 
 def generator_for(seed: int, *place: int | str) -> torch.Generator:
@@ -112,24 +185,40 @@ def _order(seed: int, epoch: int, photos: int) -> list[int]:
 
 @dataclass(frozen=True)
 class Batch:
-    """One micro-batch, fp32 on the CPU; timesteps int64."""
+    """One micro-batch, fp32 on the CPU; timesteps int64; `shoe` as in Photo."""
 
     latents: Tensor
     noise: Tensor
     timesteps: Tensor
     embeddings: Tensor
+    shoe: Tensor
 
 
-def batch_at(data: Encoded, positions: Sequence[int], seed: int, timesteps: int, scale: float, dropout: float) -> Batch:
-    """The samples at these positions of the run: latents drawn from the VAE's distribution and scaled by `scale`."""
-    latents, noise, times, embeddings = [], [], [], []
+def batch_at(
+    data: Encoded,
+    positions: Sequence[int],
+    *,
+    seed: int,
+    timesteps: int,
+    scale: float,
+    dropout: float = 0.0,
+    noise_offset: float = 0.0,
+) -> Batch:
+    """The samples at these positions of the run: latents drawn from the VAE's distribution and scaled by `scale`.
+
+    `noise_offset` shifts each channel of the noise as a whole, so that a picture's mean brightness can be learned too
+    (Guttenberg, "Diffusion with offset noise", 2023): without it, white stays grey.
+    """
+    rows = []
     for position in positions:
-        photo = photo_at(seed, position, len(data.means))
+        number = photo_at(seed, position, len(data))
+        photo = data.photo(number)
         generator = generator_for(seed, "sample", position)
-        drawn, fresh = torch.randn((2, *data.means.shape[1:]), generator=generator)
-        latents.append((data.means[photo] + data.stds[photo] * drawn) * scale)
-        noise.append(fresh)
-        times.append(torch.randint(timesteps, (), generator=generator))
-        dropped = torch.rand((), generator=generator) < dropout
-        embeddings.append(data.no_caption if dropped else data.embeddings[photo])
-    return Batch(torch.stack(latents), torch.stack(noise), torch.stack(times), torch.stack(embeddings))
+        drawn, noise = torch.randn((2, *photo.mean.shape), generator=generator)
+        time = torch.randint(timesteps, (), generator=generator)
+        dropped = bool(torch.rand((), generator=generator) < dropout)
+        if noise_offset:
+            noise = noise + noise_offset * torch.randn((len(noise), 1, 1), generator=generator)
+        latents = (photo.mean + photo.std * drawn) * scale
+        rows.append((latents, noise, time, data.text(None if dropped else number), photo.shoe))
+    return Batch(*(torch.stack(column) for column in zip(*rows, strict=True)))

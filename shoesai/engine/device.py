@@ -1,11 +1,12 @@
 """The one place that chooses device and precision.
 
-| device | weights         | training        | why                                                                  |
-|--------|-----------------|-----------------|----------------------------------------------------------------------|
-| cpu    | fp32            | fp32            |                                                                      |
-| mps    | fp32            | fp32            | fp16 gives black pictures, there is no float64, slicing is slower    |
-| cuda   | bf16, else fp16 | bf16, else fp32 | fp16 gradients underflow without a loss scaler                       |
+| device | base model      | mixed precision of a training | why                                                    |
+|--------|-----------------|-------------------------------|--------------------------------------------------------|
+| cpu    | fp32            | no                            | bf16 is slower there                                   |
+| mps    | fp32            | no                            | fp16 gives black pictures, there is no float64         |
+| cuda   | bf16, else fp16 | bf16, else fp16 with a scaler | fp16 gradients underflow when nobody scales the loss   |
 
+The LoRA itself is trained in fp32 everywhere.
 Noise is drawn on the CPU everywhere, because every device (and every macOS version) has other random numbers.
 """
 
@@ -14,6 +15,8 @@ from __future__ import annotations
 import functools
 import os
 import platform
+import resource
+import sys
 from dataclasses import dataclass
 from typing import Any
 
@@ -30,15 +33,19 @@ class Float64OnDevice(TypeError):
 
 @dataclass(frozen=True)
 class Device:
-    """Where tensors go, in which precision the frozen base is kept, and in which it is trained on."""
+    """Where tensors go, and in which precision the frozen base is kept."""
 
     kind: str
     dtype: torch.dtype
-    training_dtype: torch.dtype
 
     @property
     def torch_device(self) -> torch.device:
         return torch.device(self.kind)
+
+    @property
+    def mixed_precision(self) -> str:
+        """In the words of accelerate."""
+        return {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}[self.dtype]
 
 
 @functools.cache
@@ -46,10 +53,10 @@ def current() -> Device:
     """What SHOESAI_DEVICE (auto, cpu, mps or cuda) asks for and this machine has; decided once per process."""
     kind = _chosen(os.environ.get("SHOESAI_DEVICE", "auto") or "auto")
     if kind != "cuda":
-        return Device(kind, torch.float32, torch.float32)
+        return Device(kind, torch.float32)
     if torch.cuda.is_bf16_supported(including_emulation=False):
-        return Device(kind, torch.bfloat16, torch.bfloat16)
-    return Device(kind, torch.float16, torch.float32)
+        return Device(kind, torch.bfloat16)
+    return Device(kind, torch.float16)
 
 
 def _chosen(wanted: str) -> str:
@@ -97,8 +104,18 @@ def _memory(kind: str) -> int:
     return os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES")
 
 
+def most_memory_held() -> int:
+    """Bytes: the device's where it has memory of its own, else the most that this process has held."""
+    kind = current().kind
+    if kind == "cuda":
+        return int(torch.cuda.max_memory_allocated())
+    if kind == "mps":
+        return int(torch.mps.driver_allocated_memory())
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
+
+
 def release_memory() -> None:
-    """Gives cached blocks back, after a job that ran out of memory."""
+    """Gives cached blocks back."""
     if current().kind == "cuda":
         torch.cuda.empty_cache()
     elif current().kind == "mps":

@@ -71,12 +71,18 @@ def _batches(spec: GenerateSpec) -> list[tuple[int, Sequence[ImageUnit]]]:
 
 
 @torch.no_grad()
-def sample(base: Base, spec: GenerateSpec, units: Sequence[ImageUnit], on_step: OnStep) -> list[Image.Image]:
-    """One batch, with whatever adapters are active on the base now."""
+def sample(
+    base: Base, spec: GenerateSpec, units: Sequence[ImageUnit], on_step: OnStep, embeddings: Tensor | None = None
+) -> list[Image.Image]:
+    """One batch, with whatever adapters are active on the base now.
+
+    `embeddings` [1 or 2, tokens, width], the empty prompt first when guided, spare the text encoder.
+    """
     pipeline = base.pipeline
     guided = spec.guidance_scale > 1
     scheduler = make_scheduler(pipeline.scheduler.config, spec)
-    embeddings = _text_embeddings(pipeline, spec, guided).repeat_interleave(len(units), dim=0)
+    texts = _text_embeddings(pipeline, spec, guided) if embeddings is None else to_device(embeddings)
+    texts = texts.repeat_interleave(len(units), dim=0)
     generators = [torch.Generator().manual_seed(unit.seed) for unit in units]
     shape = (pipeline.unet.config.in_channels, spec.height // pipeline.vae_scale_factor,
              spec.width // pipeline.vae_scale_factor)  # fmt: skip
@@ -89,7 +95,7 @@ def sample(base: Base, spec: GenerateSpec, units: Sequence[ImageUnit], on_step: 
     for index, timestep in enumerate(scheduler.timesteps):
         doubled = torch.cat([latents, latents]) if guided else latents
         doubled = scheduler.scale_model_input(doubled, timestep)
-        predicted = _predict(pipeline.unet, doubled, timestep, embeddings)
+        predicted = _predict(pipeline.unet, doubled, timestep, texts)
         if guided:
             unconditional, conditional = predicted.chunk(2)
             predicted = unconditional + spec.guidance_scale * (conditional - unconditional)

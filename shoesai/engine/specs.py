@@ -150,6 +150,7 @@ class TrainSpec(Spec):
     validation_steps: int = 500
     validation_prompts: tuple[str, ...] = ()
     validation_seeds: tuple[int, ...] = ()
+    validation_guidance_scale: float = 7.5
     validation_fraction: float = 0.05
     rank: int = 8
     lora_alpha: int = 16
@@ -179,6 +180,7 @@ class TrainSpec(Spec):
             _require(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
         for name in ("adam_beta1", "adam_beta2"):
             _require(name, 0 <= getattr(self, name) < 1, "at least 0 and below 1")
+        _require("validation_guidance_scale", 0 <= self.validation_guidance_scale <= 30, "between 0 and 30")
         for name in ("snr_gamma", "max_train_minutes"):
             _require(name, math.isfinite(getattr(self, name)) and getattr(self, name) >= 0, "0 (off) or more")
         for name in ("max_grad_norm", "adam_epsilon"):
@@ -245,7 +247,8 @@ class StateInput(Spec):
 class TrainInputs(Spec):
     """`resume_from` are the kept training states, newest first: a damaged one is passed over.
 
-    `dataset_hash` goes into the state, and a state of other photos is refused. Nothing is cached without `cache_dir`.
+    `dataset_hash` goes into the state, and a state of other photos is refused. Encodings outlive the job in
+    `cache_dir`. `seconds_before` is what earlier stretches took, for `max_train_minutes`.
     """
 
     base_model: str
@@ -254,3 +257,50 @@ class TrainInputs(Spec):
     resume_from: tuple[StateInput, ...] = ()
     dataset_hash: str = ""
     cache_dir: str = ""
+    seconds_before: float = 0.0
+
+
+BASE_FAMILIES = ("sd15",)
+PRECISIONS = ("fp16", "fp32")
+
+
+@dataclass(frozen=True)
+class BaseSpec(Spec):
+    """A base model that is copied, converted or checked: of what family it must be."""
+
+    family: str = "sd15"
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        _require("family", self.family in BASE_FAMILIES, f"one of {', '.join(BASE_FAMILIES)}")
+
+
+@dataclass(frozen=True)
+class RandomBaseSpec(Spec):
+    """A base model of true size with random weights: the same seed gives the same bytes."""
+
+    family: str = "sd15"
+    seed: int = 0
+    precision: str = "fp16"
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        _require("family", self.family in BASE_FAMILIES, f"one of {', '.join(BASE_FAMILIES)}")
+        _require("seed", 0 <= self.seed <= MAX_SEED, f"between 0 and {MAX_SEED}")
+        _require("precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}")
+
+
+@dataclass(frozen=True)
+class BaseFolder(Spec):
+    """A base model that is there already, as a diffusers folder."""
+
+    base_model: str
+
+
+@dataclass(frozen=True)
+class NewBaseInputs(Spec):
+    """Where a new diffusers folder goes, and what it is made from: a folder, or a file with a tokenizer beside it."""
+
+    output_dir: str
+    source: str = ""
+    tokenizer: str = ""

@@ -1,36 +1,49 @@
 """Trains a LoRA on photos: the recipe of the diffusers text-to-image LoRA script, made exactly resumable.
 
-Everything random is a pure function of the seed and of a sample's place in the run (see dataset.py), so weights,
-optimizer and step are all the state there is: 3 steps, a restart and 3 more give, on a CPU, the bytes of 6 in a row.
+Everything random is a pure function of the seed and of a sample's place in the run (see dataset.py), and everything
+else that a step depends on is in one file (see training_state.py): 3 steps, a restart and 3 more give, on a CPU, the
+bytes of 6 in a row.
 """
 
 from __future__ import annotations
 
+import contextlib
 import math
 import time
+from collections import deque
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import safetensors
 import torch
-import torch.nn.functional as F
+from accelerate.optimizer import AcceleratedOptimizer
+from accelerate.utils import set_seed
 from diffusers import DDPMScheduler
 from torch import Tensor, nn
 
-from shoesai.engine.base_model import Base, BaseModelProblem, load_base
-from shoesai.engine.dataset import Batch, Encoded, batch_at, encode
-from shoesai.engine.device import current, to_device
-from shoesai.engine.lora import add_trainable_lora, family_of, lora_file, safetensors_bytes, unload_loras
+from shoesai.engine import processes, validation
+from shoesai.engine.base_model import ENCODERS, Base, load_base
+from shoesai.engine.dataset import Batch, Encoded, batch_at, encode, encode_texts
+from shoesai.engine.device import current, most_memory_held, to_device
+from shoesai.engine.encoding_cache import EncodingCache
+from shoesai.engine.lora import add_trainable_lora, family_of, lora_file, unload_loras
+from shoesai.engine.objective import training_loss, training_schedule
 from shoesai.engine.progress import Emit, ShouldStop, Stopped, check_stop, publish
-from shoesai.engine.sampler import png_bytes, sample
-from shoesai.engine.specs import MAX_SEED, GenerateSpec, ImageUnit, SpecError, TrainInputs, TrainSpec
+from shoesai.engine.specs import PhotoInput, SpecError, TrainInputs, TrainSpec
+from shoesai.engine.training_state import (
+    check_same_recipe,
+    newest_good_state,
+    read_facts,
+    restore_state,
+    state_bytes,
+)
 
-VALIDATION_INFERENCE_STEPS = 25
 MAX_METRICS = 1000  # points of the loss curve in one run
-MOMENTS = ("exp_avg", "exp_avg_sq", "step")  # what AdamW remembers per weight
+SLOW_MICRO_BATCH_SECONDS = 2.0  # from here on each one is told, not only each step
+SPEED_OVER_STEPS = 20
+PRECISION = {"no": "fp32", "bf16": "bf16", "fp16": "fp16"}
 
 
 class Diverged(FloatingPointError):
@@ -39,44 +52,52 @@ class Diverged(FloatingPointError):
 
 @dataclass
 class Run:
-    """A training on its way. `step` counts complete optimizer steps."""
+    """A training on its way. `step` counts complete optimizer steps, `position` the samples that they saw."""
 
     spec: TrainSpec
     base: Base
     data: Encoded
+    unseen: Encoded | None
+    prompts: dict[str, Tensor]
+    unet: nn.Module
     weights: dict[str, nn.Parameter]
-    optimizer: torch.optim.AdamW
+    optimizer: AcceleratedOptimizer
     schedule: DDPMScheduler
     output: Path
+    dataset_hash: str
     emit: Emit
     should_stop: ShouldStop
     step: int = 0
+    position: int = 0
     saved_step: int = 0
-    validated_step: int = 0
+    validated_step: int = -1
+    speed: Speed = field(default_factory=lambda: Speed())
 
 
 def train(spec: TrainSpec, inputs: TrainInputs, emit: Emit, should_stop: ShouldStop) -> dict[str, Any]:
-    """Trains to `max_train_steps`; emits `step`, `metric`, `checkpoint` and `sample`. Raises Stopped or Diverged."""
-    resume_from = inputs.resume_from[0].path if inputs.resume_from else None
-    done_before = _saved_step(resume_from)
+    """Trains to `max_train_steps` or `max_train_minutes`.
 
-    def tell(message: str) -> None:
-        check_stop(should_stop)
-        emit("step", step=done_before, total=spec.max_train_steps, message=message)
-
-    base = load_base(inputs.base_model)
+    Emits `begun`, `step`, `metric`, `validation`, `checkpoint`, `sample` and `note`. Raises Stopped (its state is kept
+    then), Diverged, DamagedState, and SpecError for photos or states that do not fit.
+    """
+    emit = processes.spoken(emit)
+    state = newest_good_state(inputs.resume_from, lambda problem: emit("note", step=0, message=_damaged(problem)))
+    facts = read_facts(state) if state else {}
+    _check_same_run(spec, inputs, facts)
+    base = load_base(inputs.base_model, without=ENCODERS)
     unload_loras(base)
     schedule = training_schedule(base.pipeline.scheduler.config)
-    data = encode(base.pipeline, inputs.photos, spec.resolution, tell)
-    with trainable_lora(base, spec) as weights:
-        optimizer = torch.optim.AdamW(
-            list(weights.values()), lr=spec.learning_rate, weight_decay=spec.adam_weight_decay
-        )
-        run = Run(spec, base, data, weights, optimizer, schedule, Path(inputs.output_dir), emit, should_stop)
-        if resume_from:
-            restore(run, resume_from)
+    learned, unseen, prompts = _encode(base, spec, inputs, _Preparing(spec, facts, emit, should_stop))
+    with trainable_lora(base, spec) as weights, prepared(base, spec, weights) as (unet, optimizer):
+        run = Run(spec, base, learned, unseen, prompts, unet, weights, optimizer, schedule, Path(inputs.output_dir),
+                  inputs.dataset_hash, emit, processes.agreed(should_stop))  # fmt: skip
+        if state:
+            _restore(run, state, facts)
+        run.emit("begun", step=run.step, photos=len(learned), held_out=len(unseen) if unseen else 0,
+                 **describe(run))  # fmt: skip
+        started = time.monotonic() - inputs.seconds_before
         try:
-            _train_to_the_end(run)
+            _train_to_the_end(run, started)
         except Stopped:
             if run.step > run.saved_step:
                 save(run, partial=True)
@@ -84,18 +105,52 @@ def train(spec: TrainSpec, inputs: TrainInputs, emit: Emit, should_stop: ShouldS
         return {"step": run.step}
 
 
-def _train_to_the_end(run: Run) -> None:
+def describe(run: Run) -> dict[str, Any]:
+    """What a run's record says of the machine and the model."""
+    trainable = sum(weight.numel() for weight in run.weights.values())
+    return {
+        "device": current().kind,
+        "precision": PRECISION[current().mixed_precision],
+        "processes": processes.launched_with(),
+        "torch": torch.__version__,
+        "trainable_parameters": trainable,
+        "total_parameters": sum(weight.numel() for weight in run.base.pipeline.unet.parameters()),
+    }
+
+
+def _train_to_the_end(run: Run, started: float) -> None:
     spec, curve = run.spec, Curve(run)
-    _validate_if_due(run)
+    if run.validated_step < run.step:
+        _look(run, is_last=run.step == spec.max_train_steps)
     while run.step < spec.max_train_steps:
-        started = time.monotonic()
+        before = time.monotonic()
         learning_rate = learning_rate_at(run.step, spec)
         loss, grad_norm = optimizer_step(run, learning_rate)
-        run.emit("step", step=run.step, total=spec.max_train_steps, message=f"Training, loss {loss:.4f}", loss=loss)
-        curve.add(loss, learning_rate, grad_norm, time.monotonic() - started)
-        if run.step % spec.checkpointing_steps == 0 or run.step == spec.max_train_steps:
-            save(run, partial=False)
-        _validate_if_due(run)
+        run.speed.add(time.monotonic() - before)
+        _tell_step(run, f"Training, loss {loss:.4f}", loss=loss)
+        curve.add(loss, learning_rate, grad_norm, time.monotonic() - before)
+        out_of_time = 0 < spec.max_train_minutes * 60 <= time.monotonic() - started
+        is_last = out_of_time or run.step == spec.max_train_steps
+        _look(run, is_last, save_too=is_last or run.step % spec.checkpointing_steps == 0)
+        if out_of_time and run.step < spec.max_train_steps:
+            words = f"Ended after step {run.step}: max_train_minutes ({spec.max_train_minutes:g}) are over."
+            run.emit("note", step=run.step, message=words)
+            return
+
+
+def _look(run: Run, is_last: bool, save_too: bool = False) -> None:
+    """Measures, keeps and draws, in this order: a checkpoint says how good it is, and pictures can wait.
+
+    A state remembers which step was looked at last, so a run that was stopped here makes its pictures after all.
+    """
+    every = run.spec.validation_steps
+    due = bool(every) and (is_last or run.step % every == 0)
+    loss = validation.loss(run) if due and processes.is_first() else None
+    if save_too:
+        save(run, partial=False, validation_loss=loss)
+    if due and processes.is_first():
+        validation.draw(run)
+    run.validated_step = run.step
 
 
 # -- one step ---------------------------------------------------------------------------------------------------------
@@ -106,89 +161,89 @@ def optimizer_step(run: Run, learning_rate: float) -> tuple[float, float]:
 
     When asked to stop it leaves between micro-batches: the weights are still those of the last complete step.
     """
+    accelerator = processes.accelerator()
     parts = run.spec.gradient_accumulation_steps
     total = to_device(torch.zeros(()))
     for part in range(parts):
         check_stop(run.should_stop)
-        loss = training_loss(run.base.pipeline.unet, run.schedule, _micro_batch(run, part)) / parts
-        loss.backward()
+        before = time.monotonic()
+        with contextlib.nullcontext() if part == parts - 1 else accelerator.no_sync(run.unet):
+            loss = training_loss(run.unet, run.schedule, _micro_batch(run, part), run.spec) / parts
+            accelerator.backward(loss)
         total += loss.detach()
+        _tell_micro_batch(run, part, time.monotonic() - before)
+    mean_loss = float(accelerator.reduce(total, "mean"))
     grad_norm = clip_gradients(run.weights, run.spec.max_grad_norm)
-    mean_loss = float(total)
-    if not (math.isfinite(mean_loss) and math.isfinite(grad_norm)):
-        raise Diverged(
-            f"the training diverged: loss {mean_loss}, gradient norm {grad_norm} at step {run.step + 1} "
-            f"with learning rate {learning_rate:g}; a lower learning rate may help"
-        )
+    _refuse_nonsense(run, mean_loss, grad_norm, learning_rate)
     for group in run.optimizer.param_groups:
         group["lr"] = learning_rate
     run.optimizer.step()
     run.optimizer.zero_grad(set_to_none=True)
     run.step += 1
+    run.position += run.spec.effective_batch_size * processes.launched_with()
     return mean_loss, grad_norm
 
 
 def _micro_batch(run: Run, part: int) -> Batch:
-    spec = run.spec
-    first = (run.step * spec.gradient_accumulation_steps + part) * spec.train_batch_size
+    """Process r of n takes every n-th micro-batch, so together they see what one would with n times the parts."""
+    spec, accelerator = run.spec, processes.accelerator()
+    number = part * accelerator.num_processes + accelerator.process_index
+    first = run.position + number * spec.train_batch_size
     return batch_at(
         run.data,
         positions=range(first, first + spec.train_batch_size),
         seed=spec.seed,
         timesteps=run.schedule.config.num_train_timesteps,
-        scale=run.base.pipeline.vae.config.scaling_factor,
+        scale=run.base.latent_scale,
         dropout=spec.caption_dropout,
+        noise_offset=spec.noise_offset,
     )
 
 
-def training_loss(unet: nn.Module, schedule: DDPMScheduler, batch: Batch) -> Tensor:
-    """Mean squared error between what the UNet predicts and what it should, in fp32."""
-    dtype = unet.conv_in.weight.dtype
-    noisy = schedule.add_noise(batch.latents, batch.noise, batch.timesteps)
-    predicted = unet(
-        to_device(noisy, dtype), to_device(batch.timesteps), to_device(batch.embeddings, dtype), return_dict=False
-    )[0]
-    return F.mse_loss(predicted.float(), to_device(training_target(schedule, batch)))
-
-
-def training_target(schedule: DDPMScheduler, batch: Batch) -> Tensor:
-    """epsilon (arXiv 2006.11239): the noise. v (arXiv 2202.00512): sqrt(a) noise - sqrt(1 - a) latents."""
-    if schedule.config.prediction_type == "v_prediction":
-        velocity: Tensor = schedule.get_velocity(batch.latents, batch.noise, batch.timesteps)
-        return velocity
-    return batch.noise
-
-
-def training_schedule(base_config: Any) -> DDPMScheduler:
-    """The noise schedule that the base was trained with, whatever scheduler it samples with by default."""
-    schedule = DDPMScheduler.from_config(base_config)
-    if schedule.config.prediction_type not in ("epsilon", "v_prediction"):
-        raise BaseModelProblem(
-            f"the base model predicts {schedule.config.prediction_type!r}; epsilon and v_prediction can be trained"
-        )
-    return schedule
-
-
 def learning_rate_at(step: int, spec: TrainSpec) -> float:
-    """Constant after a linear warm-up; the first step (number 0) already learns."""
-    if step >= spec.lr_warmup_steps:
-        return spec.learning_rate
-    return spec.learning_rate * (step + 1) / spec.lr_warmup_steps
+    """For optimizer step number `step`, from 0: a linear warm-up, then constant, or down to 0 at the end.
+
+    The first and the last step learn too.
+    """
+    if step < spec.lr_warmup_steps:
+        return spec.learning_rate * (step + 1) / spec.lr_warmup_steps
+    done = (step - spec.lr_warmup_steps) / max(1, spec.max_train_steps - spec.lr_warmup_steps)
+    if spec.lr_scheduler == "linear":
+        return spec.learning_rate * (1 - done)
+    if spec.lr_scheduler == "cosine":
+        return spec.learning_rate * 0.5 * (1 + math.cos(math.pi * done))
+    return spec.learning_rate
 
 
 def clip_gradients(weights: dict[str, nn.Parameter], max_norm: float) -> float:
     """Scales the gradients to at most `max_norm` together; returns their norm before."""
     # A list and not a generator: torch walks through it twice, once for the norm and once to clip.
-    return float(nn.utils.clip_grad_norm_(list(weights.values()), max_norm))
+    return float(processes.accelerator().clip_grad_norm_(list(weights.values()), max_norm))
+
+
+def _refuse_nonsense(run: Run, loss: float, grad_norm: float, learning_rate: float) -> None:
+    """An fp16 scaler finds its scale by overflowing now and then: that step is skipped, and nothing is wrong."""
+    scaler = processes.accelerator().scaler
+    overflows = scaler is not None and scaler.get_scale() >= 1
+    if math.isfinite(loss) and (math.isfinite(grad_norm) or overflows):
+        return
+    raise Diverged(
+        f"the training diverged at step {run.step + 1}: loss {loss}, gradient norm {grad_norm}, learning rate"
+        f" {learning_rate:g}. Checkpoints up to step {run.saved_step} are kept. Clone the run with a learning rate of"
+        f" {run.spec.learning_rate / 3:.1g}, a longer warm-up, or a smaller max_grad_norm"
+    )
+
+
+# -- what it stands on ------------------------------------------------------------------------------------------------
 
 
 @contextmanager
 def trainable_lora(base: Base, spec: TrainSpec) -> Iterator[dict[str, nn.Parameter]]:
-    """A fresh LoRA on the base's UNet, in fp32 on a base in the device's training precision; leaves the base clean."""
+    """A fresh LoRA in fp32 on the base's UNet; leaves the base clean."""
     unet = base.pipeline.unet
-    _cast(unet, current().training_dtype)
+    set_seed(spec.seed % 2**32)
     try:
-        weights = add_trainable_lora(unet, spec.rank, spec.lora_alpha, spec.seed % 2**63)
+        weights = add_trainable_lora(unet, spec.rank, spec.lora_alpha, spec.seed % 2**63, spec.lora_targets)
         if spec.gradient_checkpointing:
             unet.enable_gradient_checkpointing()
         unet.train()
@@ -196,14 +251,101 @@ def trainable_lora(base: Base, spec: TrainSpec) -> Iterator[dict[str, nn.Paramet
     finally:
         unet.disable_gradient_checkpointing()
         unload_loras(base)
-        _cast(unet, current().dtype)
         unet.eval()
 
 
-def _cast(unet: nn.Module, dtype: torch.dtype) -> None:
-    """There and back is exact: the training precision is never narrower than the base's own."""
-    if unet.conv_in.weight.dtype != dtype:
-        unet.to(dtype=dtype)
+@contextmanager
+def prepared(
+    base: Base, spec: TrainSpec, weights: dict[str, nn.Parameter]
+) -> Iterator[tuple[nn.Module, AcceleratedOptimizer]]:
+    """UNet and AdamW as accelerate wants them: in many processes gradients are averaged, in fp16 the loss is scaled."""
+    accelerator = processes.accelerator()
+    scaler_before = accelerator.scaler.state_dict() if accelerator.scaler else None
+    adamw = torch.optim.AdamW(
+        list(weights.values()),
+        lr=spec.learning_rate,
+        betas=(spec.adam_beta1, spec.adam_beta2),
+        eps=spec.adam_epsilon,
+        weight_decay=spec.adam_weight_decay,
+    )
+    unet, optimizer = accelerator.prepare(base.pipeline.unet, adamw)
+    try:
+        yield unet, optimizer
+    finally:
+        accelerator.unwrap_model(unet, keep_fp32_wrapper=False)
+        accelerator.free_memory()
+        if scaler_before:
+            accelerator.scaler.load_state_dict(scaler_before)  # the next run starts with a fresh one
+
+
+def _encode(
+    base: Base, spec: TrainSpec, inputs: TrainInputs, tell: _Preparing
+) -> tuple[Encoded, Encoded | None, dict[str, Tensor]]:
+    """(photos to learn from, held-out photos, embeddings of the validation prompts); the encoders are gone then."""
+    cache = EncodingCache(Path(inputs.cache_dir or Path(inputs.output_dir) / "cache"), base.folder)
+    learned, unseen = _split(inputs.photos)
+    with processes.accelerator().main_process_first():  # the others find everything in the cache
+        data = encode(base, learned, spec.resolution, spec.trigger_words, cache, tell)
+        held_out = encode(base, unseen, spec.resolution, spec.trigger_words, cache, tell) if unseen else None
+        keys = encode_texts(base, cache, ["", *spec.validation_prompts], tell)
+    base.let_go(*ENCODERS)
+    return data, held_out, {text: cache.read("texts", key)["embedding"] for text, key in keys.items()}
+
+
+def _split(photos: tuple[PhotoInput, ...]) -> tuple[list[PhotoInput], list[PhotoInput]]:
+    learned = [photo for photo in photos if not photo.held_out]
+    return learned, [photo for photo in photos if photo.held_out]
+
+
+class _Preparing:
+    """Says how far the preparation is, and can be stopped meanwhile."""
+
+    def __init__(self, spec: TrainSpec, facts: dict[str, Any], emit: Emit, should_stop: ShouldStop) -> None:
+        self._step, self._total = facts.get("step", 0), spec.max_train_steps
+        self._emit, self._should_stop = emit, processes.on_its_own(should_stop)
+
+    def __call__(self, message: str) -> None:
+        check_stop(self._should_stop)
+        self._emit("step", step=self._step, total=self._total, message=message)
+
+
+# -- telling ----------------------------------------------------------------------------------------------------------
+
+
+class Speed:
+    """Seconds per optimizer step, over the last ones."""
+
+    def __init__(self) -> None:
+        self._seconds: deque[float] = deque(maxlen=SPEED_OVER_STEPS)
+        self.micro_batch_seconds = 0.0
+
+    def add(self, seconds: float) -> None:
+        self._seconds.append(seconds)
+
+    @property
+    def seconds_per_step(self) -> float:
+        return sum(self._seconds) / len(self._seconds) if self._seconds else 0.0
+
+
+def _tell_step(run: Run, message: str, **fields: Any) -> None:
+    pace = run.speed.seconds_per_step
+    run.emit(
+        "step",
+        step=run.step,
+        total=run.spec.max_train_steps,
+        message=message,
+        seconds_per_step=round(pace, 4),
+        eta_seconds=round(pace * (run.spec.max_train_steps - run.step), 1),
+        micro_batch_seconds=round(run.speed.micro_batch_seconds, 3),
+        **fields,
+    )
+
+
+def _tell_micro_batch(run: Run, part: int, seconds: float) -> None:
+    run.speed.micro_batch_seconds = max(seconds, 0.9 * run.speed.micro_batch_seconds)
+    if seconds > SLOW_MICRO_BATCH_SECONDS:
+        parts = run.spec.gradient_accumulation_steps
+        _tell_step(run, f"Step {run.step + 1}, micro-batch {part + 1} of {parts}")
 
 
 class Curve:
@@ -218,7 +360,8 @@ class Curve:
     def add(self, loss: float, learning_rate: float, grad_norm: float, seconds: float) -> None:
         self._losses.append(loss)
         self._seconds.append(seconds)
-        if self._run.step % self._every and self._run.step != self._run.spec.max_train_steps:
+        due = self._run.step % self._every == 0 or self._run.step == self._run.spec.max_train_steps
+        if not due or not math.isfinite(grad_norm):  # a step that the fp16 scaler skipped is no point of the curve
             return
         self._run.emit(
             "metric",
@@ -227,46 +370,24 @@ class Curve:
             learning_rate=learning_rate,
             grad_norm=grad_norm,
             seconds=round(sum(self._seconds) / len(self._seconds), 4),
+            memory_bytes=most_memory_held(),
         )
         self._losses, self._seconds = [], []
-
-
-# -- pictures on the way ----------------------------------------------------------------------------------------------
-
-
-def _validate_if_due(run: Run) -> None:
-    """A state remembers which step was validated last, so a run that was stopped here makes its pictures after all."""
-    every = run.spec.validation_steps
-    if every and run.step and run.step % every == 0 and run.validated_step < run.step:
-        validate(run)
-        run.validated_step = run.step
-
-
-def validate(run: Run) -> None:
-    """The same prompts and seeds each time, so that the pictures of a run can be compared."""
-    unet, side = run.base.pipeline.unet, run.spec.resolution
-    unet.eval()
-    for seq, prompt in enumerate(run.spec.validation_prompts):
-        unit = ImageUnit(seq=seq, seed=(run.spec.seed + seq) % (MAX_SEED + 1))
-        wish = GenerateSpec(prompt, side, side, (unit,), num_inference_steps=VALIDATION_INFERENCE_STEPS)
-        [picture] = sample(run.base, wish, (unit,), on_step=lambda *_: check_stop(run.should_stop))
-        path = publish(run.output / f"sample-{run.step}-{seq}.png", png_bytes(picture))
-        run.emit("sample", step=run.step, seq=seq, prompt=prompt, seed=unit.seed, path=str(path))
-    unet.train()
 
 
 # -- checkpoints ------------------------------------------------------------------------------------------------------
 
 
-def save(run: Run, *, partial: bool) -> None:
+def save(run: Run, *, partial: bool, validation_loss: float | None = None) -> None:
     """The state to resume from and, unless `partial`, the LoRA file for the world."""
-    state_path = publish(run.output / f"checkpoint-{run.step}.state.safetensors", _state_bytes(run))
-    path = ""
-    if not partial:
-        path = str(publish(run.output / f"checkpoint-{run.step}.safetensors", _lora_bytes(run)))
+    if processes.is_first():
+        state_path = publish(run.output / f"checkpoint-{run.step}.state.safetensors", _state_of(run))
+        path = ""
+        if not partial:
+            path = str(publish(run.output / f"checkpoint-{run.step}.safetensors", _lora_bytes(run)))
+        run.emit("checkpoint", step=run.step, path=path, state_path=str(state_path), partial=partial,
+                 rank=run.spec.rank, lora_alpha=run.spec.lora_alpha, validation_loss=validation_loss)  # fmt: skip
     run.saved_step = run.step
-    run.emit("checkpoint", step=run.step, path=path, state_path=str(state_path), partial=partial,
-             rank=run.spec.rank, lora_alpha=run.spec.lora_alpha)  # fmt: skip
 
 
 def _lora_bytes(run: Run) -> bytes:
@@ -281,48 +402,35 @@ def _lora_bytes(run: Run) -> bytes:
     )
 
 
-def _state_bytes(run: Run) -> bytes:
-    tensors = {}
-    for name, weight in run.weights.items():
-        tensors[f"weight/{name}"] = weight.detach().cpu().contiguous()
-        for moment in MOMENTS:
-            tensors[f"{moment}/{name}"] = run.optimizer.state[weight][moment].detach().cpu().contiguous()
-    metadata = {"step": str(run.step), "validated_step": str(run.validated_step), "spec": run.spec.to_json()}
-    return safetensors_bytes(tensors, metadata)
+def _state_of(run: Run) -> bytes:
+    scaler = processes.accelerator().scaler
+    facts = {
+        "step": run.step,
+        "position": run.position,
+        "validated_step": run.validated_step,
+        "spec": run.spec.to_dict(),
+        "dataset_hash": run.dataset_hash,
+    }
+    return state_bytes(run.weights, run.optimizer.optimizer, scaler.state_dict() if scaler else {}, facts)
 
 
-def _saved_step(path: str | None) -> int:
-    if not path:
-        return 0
-    with _opened_state(path) as state:
-        return int(state.metadata()["step"])
+def _check_same_run(spec: TrainSpec, inputs: TrainInputs, facts: dict[str, Any]) -> None:
+    if not facts:
+        return
+    check_same_recipe(spec, facts["spec"])
+    if facts.get("dataset_hash", inputs.dataset_hash) != inputs.dataset_hash:
+        raise SpecError("dataset", "holds other photos or captions than the kept state was trained on")
 
 
-def restore(run: Run, path: str) -> None:
-    """Goes on where the state stopped; refuses a state of another LoRA shape or of another base."""
-    with _opened_state(path) as state:
-        run.step = run.saved_step = int(state.metadata()["step"])
-        run.validated_step = int(state.metadata()["validated_step"])
-        for name, weight in run.weights.items():
-            _restore_weight(run, state, name, weight)
+def _restore(run: Run, state: str, facts: dict[str, Any]) -> None:
+    restore_state(state, run.weights, run.optimizer.optimizer)
+    run.step = run.saved_step = facts["step"]
+    run.position = facts.get("position", run.step * run.spec.effective_batch_size)
+    run.validated_step = facts["validated_step"]
+    scaler = processes.accelerator().scaler
+    if scaler and facts.get("scaler"):
+        scaler.load_state_dict(facts["scaler"])
 
 
-@contextmanager
-def _opened_state(path: str) -> Iterator[Any]:
-    try:
-        with safetensors.safe_open(path, "pt") as state:
-            yield state
-    except (OSError, KeyError, TypeError, ValueError, safetensors.SafetensorError) as error:
-        # Not an OSError's own words: they hold a path of this machine.
-        words = (error.strerror or "it cannot be read") if isinstance(error, OSError) else error
-        raise SpecError("resume_from", f"is not a state of this training: {words}") from error
-
-
-def _restore_weight(run: Run, state: Any, name: str, weight: nn.Parameter) -> None:
-    saved = state.get_tensor(f"weight/{name}")
-    if saved.shape != weight.shape:
-        raise ValueError(f"{name} has the shape {tuple(saved.shape)}, not {tuple(weight.shape)}")
-    weight.data = to_device(saved, torch.float32)
-    averages = {moment: to_device(state.get_tensor(f"{moment}/{name}")) for moment in ("exp_avg", "exp_avg_sq")}
-    # AdamW keeps its step counter on the CPU
-    run.optimizer.state[weight] = {"step": state.get_tensor(f"step/{name}"), **averages}
+def _damaged(problem: str) -> str:
+    return f"Going on from the state before: {problem}."

@@ -2,16 +2,28 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
+import safetensors
 import torch
+from accelerate.state import AcceleratorState
 from torch.utils._python_dispatch import TorchDispatchMode
 from torch.utils._pytree import tree_leaves
 
-from shoesai.engine import base_model, device, lora, sampler, trainer
+from shoesai.engine import (
+    base_model,
+    device,
+    encoding_cache,
+    lora,
+    objective,
+    processes,
+    sampler,
+    trainer,
+    training_state,
+)
 from shoesai.engine.base_model import Base
 from shoesai.engine.specs import GenerateInputs, GenerateSpec, ImageUnit, PhotoInput, TrainInputs, TrainSpec
 from shoesai.engine.tests.conftest import Recorder
@@ -38,29 +50,29 @@ def chosen(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], device.Device]:
 
 
 def test_the_cpu_works_in_fp32(chosen: Callable[[str], device.Device]) -> None:
-    assert chosen("cpu") == device.Device("cpu", torch.float32, torch.float32)
+    assert chosen("cpu") == device.Device("cpu", torch.float32)
 
 
 def test_apple_works_in_fp32(chosen: Callable[[str], device.Device], monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
-    assert chosen("mps") == chosen("auto") == device.Device("mps", torch.float32, torch.float32)
+    assert chosen("mps") == chosen("auto") == device.Device("mps", torch.float32)
 
 
 @pytest.mark.parametrize(
-    ("has_bf16", "dtype", "training_dtype"),
-    [(True, torch.bfloat16, torch.bfloat16), (False, torch.float16, torch.float32)],
+    ("has_bf16", "dtype", "mixed"), [(True, torch.bfloat16, "bf16"), (False, torch.float16, "fp16")]
 )
-def test_cuda_works_in_half_precision_and_never_trains_in_fp16(
+def test_cuda_works_in_bf16_where_it_can_and_else_in_fp16(
     chosen: Callable[[str], device.Device],
     monkeypatch: pytest.MonkeyPatch,
     has_bf16: bool,
     dtype: torch.dtype,
-    training_dtype: torch.dtype,
+    mixed: str,
 ) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
     monkeypatch.setattr(torch.cuda, "is_bf16_supported", lambda including_emulation=True: has_bf16)
-    assert chosen("cuda") == device.Device("cuda", dtype, training_dtype)
+    assert chosen("cuda") == device.Device("cuda", dtype)
+    assert chosen("cuda").mixed_precision == mixed
 
 
 def test_it_says_which_devices_there_are(
@@ -90,7 +102,7 @@ def test_a_float64_tensor_is_not_sent_to_the_device() -> None:
 def test_training_touches_no_float64(
     base_folder: str, photos: tuple[PhotoInput, ...], output: Path, emitted: Recorder, never: Callable[[], None]
 ) -> None:
-    spec = TrainSpec(resolution=64, max_train_steps=1, gradient_accumulation_steps=1, validation_steps=0)
+    spec = TrainSpec(resolution=64, max_train_steps=1, lr_warmup_steps=0, gradient_accumulation_steps=1, validation_steps=0)
     with RefuseFloat64():
         trainer.train(spec, TrainInputs(base_folder, photos, str(output)), emitted, never)
 
@@ -125,23 +137,33 @@ def test_the_steps_of_a_scheduler_touch_no_float64(base: Base, scheduler: str) -
         sampler.make_scheduler = original
 
 
-@pytest.mark.parametrize(
-    ("dtype", "training_dtype"), [(torch.bfloat16, torch.bfloat16), (torch.float16, torch.float32)]
-)
-def test_the_precisions_of_cuda_train_and_make_pictures(
+@pytest.fixture
+def bf16_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """What CUDA does, on a device that can do it too. (fp16 with a scaler cannot be tried without CUDA.)"""
+    users = (device, base_model, encoding_cache, lora, objective, processes, sampler, trainer, training_state)
+    for module in users:
+        monkeypatch.setattr(module, "current", lambda: device.Device("cpu", torch.bfloat16))
+    forget_accelerator()
+    base_model.forget_base()
+    yield
+    forget_accelerator()
+    base_model.forget_base()
+
+
+def forget_accelerator() -> None:
+    processes.accelerator.cache_clear()
+    AcceleratorState._reset_state(reset_partial_state=True)
+
+
+def test_the_precision_of_cuda_trains_and_makes_pictures(
+    bf16_on_the_cpu: None,
     base_folder: str,
     photos: tuple[PhotoInput, ...],
     output: Path,
     emitted: Recorder,
     never: Callable[[], None],
-    monkeypatch: pytest.MonkeyPatch,
-    dtype: torch.dtype,
-    training_dtype: torch.dtype,
 ) -> None:
-    """On the CPU, which can do both: the base in half precision, the LoRA in fp32 on it, the base as before."""
-    for module in (device, base_model, lora, sampler, trainer):
-        monkeypatch.setattr(module, "current", lambda: device.Device("cpu", dtype, training_dtype))
-    base_model.forget_base()
+    """The base in half precision, the LoRA in fp32 on it, the base as before."""
     base = base_model.load_base(base_folder)
     before = {name: value.clone() for name, value in base.pipeline.unet.state_dict().items()}
     spec = TrainSpec(
@@ -149,11 +171,13 @@ def test_the_precisions_of_cuda_train_and_make_pictures(
     )
     trainer.train(spec, TrainInputs(base_folder, photos, str(output)), emitted, never)
     after = base.pipeline.unet.state_dict()
-    assert all(value.dtype == dtype and torch.equal(value, before[name]) for name, value in after.items())
+    assert all(value.dtype == torch.bfloat16 and torch.equal(value, before[name]) for name, value in after.items())
     assert all(metric["grad_norm"] > 0 for metric in emitted["metric"])
     wish = GenerateSpec("a boot", 64, 64, (ImageUnit(0, 1),), num_inference_steps=2, lora_weights=(1.0,))
     sampler.generate(
         wish, GenerateInputs(base_folder, str(output), (emitted["checkpoint"][-1]["path"],)), emitted, never
     )
-    assert len(emitted["sample"]) == len(emitted["image"]) == 1
-    base_model.forget_base()
+    assert [sample["step"] for sample in emitted["sample"]] == [0, 2]
+    assert len(emitted["image"]) == 1
+    with safetensors.safe_open(emitted["checkpoint"][-1]["path"], "pt") as file:
+        assert {file.get_tensor(key).dtype for key in file.keys()} == {torch.float32}  # noqa: SIM118 - not a dict

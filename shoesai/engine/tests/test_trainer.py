@@ -3,49 +3,24 @@
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import math
-from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
-from diffusers import DDPMScheduler
-from PIL import Image
 from safetensors import safe_open
 from torch import nn
 
-from shoesai.engine import lora, trainer
+from shoesai.engine import lora, objective, trainer
 from shoesai.engine.base_model import Base, load_base
-from shoesai.engine.dataset import Batch, encode
+from shoesai.engine.dataset import Encoded, batch_at, encode
+from shoesai.engine.encoding_cache import EncodingCache
 from shoesai.engine.lora_header import read_lora_header
 from shoesai.engine.progress import Stopped
-from shoesai.engine.specs import PhotoInput, SpecError, StateInput, TrainInputs, TrainSpec
 from shoesai.engine.tests import tiny
 from shoesai.engine.tests.conftest import NEVER, Recorder
-
-Photos = tuple[PhotoInput, ...]
-SPEC = TrainSpec(
-    resolution=64, train_batch_size=2, gradient_accumulation_steps=2, learning_rate=1e-3, lr_warmup_steps=3,
-    max_train_steps=6, checkpointing_steps=3, validation_steps=0, rank=2, lora_alpha=6, gradient_checkpointing=False,
-    caption_dropout=0.2, seed=2**64 - 1,
-)  # fmt: skip
-
-
-def trained(spec: TrainSpec, folder: str, photos: Photos, output: Path, resume_from: str | None = None) -> Recorder:
-    output.mkdir(parents=True, exist_ok=True)
-    emitted = Recorder()
-    states = (StateInput(resume_from, sha256_of(resume_from)),) if resume_from else ()
-    trainer.train(spec, TrainInputs(folder, photos, str(output), states), emitted, NEVER)
-    return emitted
-
-
-def sha256_of(path: str) -> str:
-    return hashlib.sha256(Path(path).read_bytes()).hexdigest() if Path(path).exists() else ""
-
-
-def stop_when(emitted: Recorder, event: str, count: int, reason: str) -> Callable[[], str | None]:
-    return lambda: reason if len(emitted[event]) >= count else None
+from shoesai.engine.tests.runs import SPEC, Photos, final_bytes, kept_state, stop_when, trained
 
 
 @pytest.mark.parametrize("prediction", ["epsilon", "v"])
@@ -54,8 +29,7 @@ def test_three_steps_and_three_resumed_are_the_bytes_of_six(
 ) -> None:
     folder = base_folder if prediction == "epsilon" else v_base_folder
     straight = trained(SPEC, folder, photos, tmp_path / "straight")
-    state = straight["checkpoint"][0]["state_path"]
-    resumed = trained(SPEC, folder, photos, tmp_path / "resumed", resume_from=state)
+    resumed = trained(SPEC, folder, photos, tmp_path / "resumed", [kept_state(straight["checkpoint"][0])])
     assert [event["step"] for event in resumed["checkpoint"]] == [6]
     assert [event["step"] for event in resumed["metric"]] == [4, 5, 6]
     for key in ("path", "state_path"):
@@ -122,33 +96,19 @@ def test_training_lowers_the_loss(base_folder: str, photos: Photos, tmp_path: Pa
     spec = dataclasses.replace(SPEC, max_train_steps=20, learning_rate=1e-2, rank=8, train_batch_size=4)
     path = trained(spec, base_folder, photos[:1], tmp_path)["checkpoint"][-1]["path"]
     base = load_base(base_folder)
-    data = encode(base.pipeline, photos[:1], 64, lambda message: None)
-    schedule = trainer.training_schedule(base.pipeline.scheduler.config)
-    batch = trainer.batch_at(data, range(10_000, 10_064), 1, 1000, 0.18, 0.0)
+    data = encoded(base, photos[:1], tmp_path)
+    schedule = objective.training_schedule(base.pipeline.scheduler.config)
+    batch = batch_at(data, range(10_000, 10_064), seed=1, timesteps=1000, scale=0.18)
     losses = []
     for chosen in ([], [(path, 1.0)]):
         lora.use_loras(base, chosen)
         with torch.no_grad():
-            losses.append(float(trainer.training_loss(base.pipeline.unet, schedule, batch)))
+            losses.append(float(objective.training_loss(base.pipeline.unet, schedule, batch, spec)))
     assert losses[1] < 0.97 * losses[0]
 
 
-def one_sample(latents: float, noise: float, timestep: int) -> Batch:
-    whole = torch.ones(1, 4, 2, 2)
-    return Batch(latents * whole, noise * whole, torch.tensor([timestep]), torch.zeros(1, 77, 8))
-
-
-def test_the_target_of_an_epsilon_model_is_the_noise() -> None:
-    target = trainer.training_target(DDPMScheduler(prediction_type="epsilon"), one_sample(2.0, 3.0, 400))
-    assert torch.equal(target, 3 * torch.ones(1, 4, 2, 2))
-
-
-def test_the_target_of_a_v_model_is_the_velocity() -> None:
-    """With a = 0.36: v = 0.6 * 3 - 0.8 * 2 = 0.2."""
-    schedule = DDPMScheduler(prediction_type="v_prediction")
-    schedule.alphas_cumprod[400] = 0.36
-    target = trainer.training_target(schedule, one_sample(2.0, 3.0, 400))
-    assert torch.allclose(target, torch.full((1, 4, 2, 2), 0.2), atol=1e-6)
+def encoded(base: Base, photos: Photos, folder: Path) -> Encoded:
+    return encode(base, photos, 64, "", EncodingCache(folder / "cache", base.folder), lambda message: None)
 
 
 def test_warm_up_is_linear_and_the_first_step_learns() -> None:
@@ -163,53 +123,19 @@ def test_a_stopped_training_leaves_a_state_that_goes_on_exactly(
 ) -> None:
     straight = trained(SPEC, base_folder, photos, tmp_path / "straight")
     emitted = Recorder()
-    inputs = TrainInputs(base_folder, photos, str(tmp_path))
     with pytest.raises(Stopped) as stopped:
-        trainer.train(SPEC, inputs, emitted, stop_when(emitted, "metric", 2, reason))
+        trained(SPEC, base_folder, photos, tmp_path, (), stop_when(emitted, "metric", 2, reason), emitted)
     assert stopped.value.reason == reason
     [checkpoint] = emitted["checkpoint"]
     assert (checkpoint["step"], checkpoint["partial"], checkpoint["path"]) == (2, True, "")
-    resumed = trained(SPEC, base_folder, photos, tmp_path / "on", resume_from=checkpoint["state_path"])
-    final = Path(resumed["checkpoint"][-1]["path"]).read_bytes()
-    assert final == Path(straight["checkpoint"][-1]["path"]).read_bytes()
+    resumed = trained(SPEC, base_folder, photos, tmp_path / "on", [kept_state(checkpoint)])
+    assert final_bytes(resumed) == final_bytes(straight)
 
 
 def test_it_stops_while_it_still_reads_photos(base_folder: str, photos: Photos, tmp_path: Path) -> None:
     with pytest.raises(Stopped):
-        trainer.train(SPEC, TrainInputs(base_folder, photos, str(tmp_path)), Recorder(), lambda: "cancel")
+        trained(SPEC, base_folder, photos, tmp_path, (), lambda: "cancel")
     assert list(tmp_path.iterdir()) == []
-
-
-VALIDATED = dataclasses.replace(SPEC, validation_steps=3, validation_prompts=("a red boot", "a blue sneaker"))
-
-
-def test_validation_pictures_are_made_with_their_own_seeds(base_folder: str, photos: Photos, tmp_path: Path) -> None:
-    samples = trained(VALIDATED, base_folder, photos, tmp_path)["sample"]
-    assert [(s["step"], s["seq"], s["seed"]) for s in samples] == [
-        (3, 0, 2**64 - 1), (3, 1, 0), (6, 0, 2**64 - 1), (6, 1, 0),
-    ]  # fmt: skip
-    assert samples[1]["prompt"] == "a blue sneaker"
-    with Image.open(samples[3]["path"]) as picture:
-        assert picture.size == (64, 64)
-    assert Path(samples[0]["path"]).read_bytes() != Path(samples[2]["path"]).read_bytes()
-
-
-def test_validation_does_not_change_the_training(base_folder: str, photos: Photos, tmp_path: Path) -> None:
-    with_pictures = trained(VALIDATED, base_folder, photos, tmp_path / "1")["checkpoint"][-1]
-    without = trained(SPEC, base_folder, photos, tmp_path / "2")["checkpoint"][-1]
-    assert Path(with_pictures["path"]).read_bytes() == Path(without["path"]).read_bytes()
-
-
-def test_a_run_that_was_stopped_amid_its_pictures_makes_them_when_it_goes_on(
-    base_folder: str, photos: Photos, tmp_path: Path
-) -> None:
-    emitted = Recorder()
-    with pytest.raises(Stopped):
-        trainer.train(VALIDATED, TrainInputs(base_folder, photos, str(tmp_path)), emitted,
-                      stop_when(emitted, "sample", 1, "yield"))  # fmt: skip
-    assert [event["partial"] for event in emitted["checkpoint"]] == [False]
-    resumed = trained(VALIDATED, base_folder, photos, tmp_path / "on", emitted["checkpoint"][0]["state_path"])
-    assert [(s["step"], s["seq"]) for s in resumed["sample"]] == [(3, 0), (3, 1), (6, 0), (6, 1)]
 
 
 def test_a_loss_that_is_no_number_ends_with_step_and_learning_rate(
@@ -217,23 +143,18 @@ def test_a_loss_that_is_no_number_ends_with_step_and_learning_rate(
 ) -> None:
     loss = trainer.training_loss
     monkeypatch.setattr(trainer, "training_loss", lambda *arguments: loss(*arguments) * float("nan"))
-    with pytest.raises(trainer.Diverged, match=r"step 1 with learning rate 0\.000333"):
+    with pytest.raises(trainer.Diverged, match=r"at step 1: loss nan.*learning rate 0\.000333.*Clone the run"):
         trained(SPEC, str(base.folder), photos, tmp_path)
     assert not list(tmp_path.glob("*.safetensors"))
-
-
-def test_a_state_of_another_rank_is_refused(base_folder: str, photos: Photos, tmp_path: Path) -> None:
-    state = trained(SPEC, base_folder, photos, tmp_path)["checkpoint"][0]["state_path"]
-    with pytest.raises(SpecError, match="resume_from"):
-        trained(dataclasses.replace(SPEC, rank=4), base_folder, photos, tmp_path, resume_from=state)
-    with pytest.raises(SpecError, match="resume_from"):
-        trained(SPEC, base_folder, photos, tmp_path, resume_from=str(tmp_path / "none"))
 
 
 def test_a_long_run_has_a_loss_curve_of_bounded_length(base: Base) -> None:
     emitted = Recorder()
     spec = dataclasses.replace(SPEC, max_train_steps=2500)
-    run = trainer.Run(spec, base, None, {}, None, None, Path(), emitted, NEVER)  # type: ignore[arg-type]
+    nothing: Any = None
+    run = trainer.Run(
+        spec, base, nothing, None, {}, nothing, {}, nothing, nothing, Path(), "", emitted, NEVER
+    )
     curve = trainer.Curve(run)
     for run.step in range(1, 2501):
         curve.add(float(run.step), 1e-4, 1.0, 0.1)
@@ -246,14 +167,14 @@ def test_the_trained_lora_gives_in_use_what_it_gave_in_training(
 ) -> None:
     path = trained(SPEC, base_folder, photos, tmp_path)["checkpoint"][-1]["path"]
     base = load_base(base_folder)
-    data = encode(base.pipeline, photos, 64, lambda message: None)
-    schedule = trainer.training_schedule(base.pipeline.scheduler.config)
+    data = encoded(base, photos, tmp_path)
+    schedule = objective.training_schedule(base.pipeline.scheduler.config)
     with trainer.trainable_lora(base, SPEC) as weights, safe_open(path, "pt") as file:
         for name, weight in weights.items():
             weight.data = file.get_tensor(f"unet.{name}".replace(".default.", "."))
-        batch = trainer.batch_at(data, range(4), 1, 1000, 0.18, 0.0)
-        in_training = float(trainer.training_loss(base.pipeline.unet, schedule, batch).detach())
+        batch = batch_at(data, range(4), seed=1, timesteps=1000, scale=0.18)
+        in_training = float(objective.training_loss(base.pipeline.unet, schedule, batch, SPEC).detach())
     lora.use_loras(base, [(path, 1.0)])
     with torch.no_grad():
-        in_use = float(trainer.training_loss(base.pipeline.unet, schedule, batch))
+        in_use = float(objective.training_loss(base.pipeline.unet, schedule, batch, SPEC))
     assert in_use == pytest.approx(in_training, rel=1e-6)
