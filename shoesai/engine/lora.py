@@ -9,9 +9,8 @@ import json
 import math
 import warnings
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import peft
 import torch
@@ -21,17 +20,12 @@ from safetensors.torch import load_file, save
 from torch import Tensor, nn
 
 from shoesai.engine.base_model import Base
+from shoesai.engine.base_shapes import check_fits
 from shoesai.engine.device import current, to_device
-from shoesai.engine.lora_header import (
-    FAMILY_OF_DIM,
-    LoraHeader,
-    LoraProblem,
-    adapter_settings,
-    positive_number,
-    read_lora_header,
-)
+from shoesai.engine.lora_header import FAMILY_OF_DIM, Module, read_lora_header
+from shoesai.engine.lora_names import PARTS, LoraProblem
+from shoesai.engine.specs import ATTENTION_TARGETS
 
-TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 TRAINED = "default"  # the adapter name under which diffusers collects the metadata
 MAX_CACHED = 4
 
@@ -39,17 +33,19 @@ MAX_CACHED = 4
 # -- training ---------------------------------------------------------------------------------------------------------
 
 
-def trained_config(rank: int, alpha: int) -> peft.LoraConfig:
-    return peft.LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(TARGETS))
+def trained_config(rank: int, alpha: int, targets: Sequence[str] = ATTENTION_TARGETS) -> peft.LoraConfig:
+    return peft.LoraConfig(r=rank, lora_alpha=alpha, target_modules=list(targets))
 
 
-def add_trainable_lora(unet: nn.Module, rank: int, alpha: int, seed: int) -> dict[str, nn.Parameter]:
-    """Puts a fresh LoRA on the attention projections; returns its fp32 parameters by name, sorted.
+def add_trainable_lora(
+    unet: nn.Module, rank: int, alpha: int, seed: int, targets: Sequence[str] = ATTENTION_TARGETS
+) -> dict[str, nn.Parameter]:
+    """Puts a fresh LoRA on the attention blocks' `targets`; returns its fp32 parameters by name, sorted.
 
     B starts as zeros, so that the first step starts from the bare base; A as peft has it (uniform, ± 1/sqrt(in)),
     but drawn on the CPU from the seed, so that it is the same on every device.
     """
-    peft.inject_adapter_in_model(trained_config(rank, alpha), unet, adapter_name=TRAINED)
+    peft.inject_adapter_in_model(trained_config(rank, alpha, targets), unet, adapter_name=TRAINED)
     generator = torch.Generator().manual_seed(seed)
     for _, layer in sorted(_lora_layers(unet)):
         down, up = layer.lora_A[TRAINED].weight, layer.lora_B[TRAINED].weight
@@ -96,9 +92,8 @@ def safetensors_bytes(tensors: dict[str, Tensor], metadata: dict[str, str]) -> b
 # -- use --------------------------------------------------------------------------------------------------------------
 
 
-@dataclass(frozen=True)
-class LoraMatrices:
-    """The two matrices of one module and the scale alpha / rank between them."""
+class LoraMatrices(NamedTuple):
+    """Of one module: down [rank, in], up [out, rank], and the alpha in the scale alpha / rank between them."""
 
     down: Tensor
     up: Tensor
@@ -129,8 +124,14 @@ def unload_loras(base: Base) -> None:
         model.requires_grad_(False)
 
 
-def _models(base: Base) -> tuple[nn.Module, nn.Module]:
-    return base.pipeline.unet, base.pipeline.text_encoder
+def _models(base: Base) -> list[nn.Module]:
+    """UNet and text encoder; the latter may be gone while a training runs."""
+    return [model for model in (base.pipeline.unet, base.pipeline.text_encoder) if model is not None]
+
+
+def _parts(base: Base) -> Iterator[tuple[str, nn.Module]]:
+    models = zip(PARTS, (base.pipeline.unet, base.pipeline.text_encoder), strict=True)
+    return ((part, model) for part, model in models if model is not None)
 
 
 def _lora_layers(model: nn.Module) -> list[tuple[str, LoraLayer]]:
@@ -174,10 +175,15 @@ _numbers = iter(range(1, 2**62))
 def _load_adapter(base: Base, path: str) -> str:
     name = f"file{next(_numbers)}"
     header = read_lora_header(path)
+    modules = _modules(base)
+    check_fits(header.matrix_shapes, {key: tuple(module.weight.shape) for key, (_, module) in modules.items()})
     tensors = load_file(path)
-    parts = zip(("unet", "text_encoder"), _models(base), strict=True)
-    fitting = [(model, dict(_matrices(header, tensors, part, model))) for part, model in parts]
-    for model, matrices in fitting:  # only now, so that a file that does not fit changes nothing
+    for part, model in _parts(base):  # only now, so that a file that does not fit changes nothing
+        matrices = {
+            modules[part, module][0]: LoraMatrices(tensors[entry.down], tensors[entry.up], entry.alpha)
+            for (its_part, module), entry in header.modules.items()
+            if its_part == part
+        }
         if matrices:
             _inject(model, name, matrices)
     return name
@@ -204,54 +210,12 @@ def _frozen(tensor: Tensor) -> nn.Parameter:
     return nn.Parameter(to_device(tensor, current().dtype), requires_grad=False)
 
 
-def _matrices(
-    header: LoraHeader, tensors: dict[str, Tensor], part: str, model: nn.Module
-) -> Iterator[tuple[str, LoraMatrices]]:
-    """The file's matrices by the name of the module in this base; refuses what does not fit it."""
-    modules = {name: module for name, module in model.named_modules() if isinstance(module, nn.Linear | nn.Conv2d)}
-    modules = {name.removesuffix(".base_layer"): module for name, module in modules.items() if "lora_" not in name}
-    by_flat_name = {name.replace(".", "_"): name for name in modules}
-    sides: dict[str, dict[str, Tensor]] = {}
-    for tensor_name, key in header.keys.items():
-        if key.part != part:
-            continue
-        written = _without_text_model(key.module) if part == "text_encoder" else key.module
-        name = by_flat_name.get(written) if key.kohya else written
-        if name is None or name not in modules:
-            raise LoraProblem(f"it changes {key.module[:80]!r}, which this base model does not have")
-        sides.setdefault(name, {})[key.side] = tensors[tensor_name]
-    for name, found in sides.items():
-        if "down" not in found:
-            raise LoraProblem(f"it has an alpha but no matrices for {name[:80]!r}")
-        _check_shapes(name, modules[name], found["down"], found["up"])
-        yield name, LoraMatrices(found["down"], found["up"], _alpha(header, part, name, found))
-
-
-def _without_text_model(module: str) -> str:
-    """CLIPTextModel lost its inner `text_model` in transformers 5; older LoRAs still name it."""
-    return module.removeprefix("text_model.").removeprefix("text_model_")
-
-
-def _check_shapes(name: str, module: nn.Module, down: Tensor, up: Tensor) -> None:
-    weight = module.weight.shape  # [out, in] or [out, in, height, width]
-    rank = down.shape[0]
-    wanted = ((rank, *weight[1:]), (weight[0], rank, *(1 for _ in weight[2:])))
-    if (tuple(down.shape), tuple(up.shape)) != wanted:
-        raise LoraProblem(
-            f"it was trained on another kind of base model: {name!r} maps {weight[1]} to {weight[0]} here, "
-            f"{down.shape[1]} to {up.shape[0]} in the file"
-        )
-
-
-def _alpha(header: LoraHeader, part: str, module: str, found: dict[str, Tensor]) -> float:
-    """From the file's scalar, else from the adapter metadata, else the rank (a scale of 1), as diffusers does."""
-    if "alpha" in found:
-        return float(found["alpha"])
-    settings = adapter_settings(header.metadata)
-    pattern = settings.get(f"{part}.alpha_pattern")
-    for key, value in (pattern if isinstance(pattern, dict) else {}).items():
-        # peft takes these keys for regular expressions; a stranger's are compared, not run
-        if module == key or module.endswith(f".{key}"):
-            settings = {f"{part}.lora_alpha": value}
-            break
-    return positive_number(settings.get(f"{part}.lora_alpha")) or float(found["down"].shape[0])
+def _modules(base: Base) -> dict[Module, tuple[str, nn.Module]]:
+    """What a LoRA can change: (part, module as LoRA files name it) → the model's own name for it, and the module."""
+    found = {}
+    for part, model in _parts(base):
+        for name, module in model.named_modules():
+            if isinstance(module, nn.Linear | nn.Conv2d) and "lora_" not in name:
+                own = name.removesuffix(".base_layer")
+                found[part, own.removeprefix("text_model.")] = (own, module)
+    return found
