@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
@@ -73,6 +74,63 @@ def with_etag(request: Request, response: Response) -> HttpResponseBase:
     return get_conditional_response(request._request, etag=etag, response=response) or response
 
 
+# --- lists ----------------------------------------------------------------------------------------------------
+PAGE_PARAMETERS = [
+    OpenApiParameter(
+        "limit",
+        {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": PAGE_SIZE},
+        description="How many a page has.",
+    ),
+    OpenApiParameter("cursor", OpenApiTypes.STR, description="From `next` of the page before."),
+]
+
+
+def newest_first(request: Request, rows: QuerySet[Any]) -> tuple[list[Any], str | None]:
+    """The page of Owned rows that `limit` and `cursor` ask for, and the address of the next one."""
+    limit = whole_number(request, "limit", PAGE_SIZE, low=1, high=MAX_PAGE_SIZE)
+    rows = rows.order_by("-created_at", "-id")
+    if "cursor" in request.query_params:
+        moment, last = _read_cursor(request.query_params["cursor"])
+        rows = rows.filter(Q(created_at__lt=moment) | Q(created_at=moment, id__lt=last))
+    page = list(rows[: limit + 1])
+    more = len(page) > limit
+    return page[:limit], _next(request, page[limit - 1]) if more else None
+
+
+def whole_number(request: Request, name: str, default: int, *, low: int, high: int) -> int:
+    """A query parameter."""
+    text = request.query_params.get(name, str(default))
+    if text.isascii() and text.isdigit() and len(text) <= len(str(high)) and low <= int(text) <= high:
+        return int(text)
+    raise ValidationError({name: f"must be a whole number between {low} and {high}."})
+
+
+def chosen(request: Request, name: str, allowed: Sequence[str]) -> str:
+    """A query parameter that is there."""
+    text: str = request.query_params[name]
+    if text in allowed:
+        return text
+    raise ValidationError({name: f"must be one of {', '.join(allowed)}."})
+
+
+def _next(request: Request, last: Any) -> str:
+    """A place in the order and not a page number, so that new rows shift nothing."""
+    query = request.query_params.copy()
+    query["cursor"] = base64.urlsafe_b64encode(f"{last.created_at.isoformat()} {last.pk}".encode()).decode()
+    return f"{request.path}?{query.urlencode()}"
+
+
+def _read_cursor(text: str) -> tuple[datetime, UUID]:
+    try:
+        moment, _, last = base64.urlsafe_b64decode(text.encode()).decode().partition(" ")
+        when = datetime.fromisoformat(moment)
+        if when.tzinfo is None:
+            raise ValueError("a moment without time zone")
+        return when.astimezone(UTC), UUID(last)  # a moment at the end of time has no UTC
+    except (ValueError, OverflowError, binascii.Error):
+        raise ValidationError({"cursor": "must be the cursor of an earlier page's `next`."}) from None
+
+
 # --- jobs ---------------------------------------------------------------------------------------------------
 JOB_EXAMPLE = OpenApiExample(
     "a running job",
@@ -113,57 +171,16 @@ class JobsView(ApiView):
         tags=["jobs"],
         parameters=[
             OpenApiParameter("state", enum=list(Job.State.values), description="Only jobs in this state."),
-            OpenApiParameter(
-                "limit",
-                {"type": "integer", "minimum": 1, "maximum": MAX_PAGE_SIZE, "default": PAGE_SIZE},
-                description="Jobs a page.",
-            ),
-            OpenApiParameter("cursor", OpenApiTypes.STR, description="From `next` of the page before."),
+            *PAGE_PARAMETERS,
         ],
         responses={200: JobListSerializer, **documented(400, 401, 403)},
     )
     def get(self, request: Request) -> Response:
-        limit = _limit(request.query_params.get("limit", str(PAGE_SIZE)))
-        jobs = visible_jobs(request).order_by("-created_at", "-id")
+        jobs = visible_jobs(request)
         if "state" in request.query_params:
-            jobs = jobs.filter(state=_state(request.query_params["state"]))
-        if "cursor" in request.query_params:
-            moment, last = _read_cursor(request.query_params["cursor"])
-            jobs = jobs.filter(Q(created_at__lt=moment) | Q(created_at=moment, id__lt=last))
-        page = list(jobs[: limit + 1])
-        more = len(page) > limit
-        jobs_json = JobSerializer(page[:limit], many=True).data
-        return Response({"jobs": jobs_json, "next": _next(request, page[limit - 1]) if more else None})
-
-
-def _limit(text: str) -> int:
-    if text.isascii() and text.isdigit() and len(text) < 4 and 1 <= int(text) <= MAX_PAGE_SIZE:
-        return int(text)
-    raise ValidationError({"limit": f"must be a whole number between 1 and {MAX_PAGE_SIZE}."})
-
-
-def _state(text: str) -> str:
-    if text in Job.State.values:
-        return text
-    raise ValidationError({"state": f"must be one of {', '.join(Job.State.values)}."})
-
-
-def _next(request: Request, last: Job) -> str:
-    """A place in the order and not a page number, so that new jobs shift nothing."""
-    query = request.query_params.copy()
-    query["cursor"] = base64.urlsafe_b64encode(f"{last.created_at.isoformat()} {last.pk}".encode()).decode()
-    return f"{reverse('api-jobs')}?{query.urlencode()}"
-
-
-def _read_cursor(text: str) -> tuple[datetime, UUID]:
-    try:
-        moment, _, last = base64.urlsafe_b64decode(text.encode()).decode().partition(" ")
-        when = datetime.fromisoformat(moment)
-        if when.tzinfo is None:
-            raise ValueError("a moment without time zone")
-        return when.astimezone(UTC), UUID(last)  # a moment at the end of time has no UTC
-    except (ValueError, OverflowError, binascii.Error):
-        raise ValidationError({"cursor": "must be the cursor of an earlier page's `next`."}) from None
+            jobs = jobs.filter(state=chosen(request, "state", Job.State.values))
+        page, following = newest_first(request, jobs)
+        return Response({"jobs": JobSerializer(page, many=True).data, "next": following})
 
 
 class JobView(ApiView):
