@@ -10,11 +10,11 @@ from typing import Any
 from django.conf import settings
 
 from shoesai import files
-from shoesai.engine.specs import PhotoInput, StateInput, TrainInputs, TrainSpec
+from shoesai.engine.specs import BaseFolder, BaseSpec, NewBaseInputs, PhotoInput, StateInput, TrainInputs, TrainSpec
 from shoesai.jobs.engine_child import Event
 from shoesai.jobs.queue import Claim, JobFailed
 from shoesai.jobs.runner import Handlers, drive_engine
-from training import results
+from training import base_models, results
 from training.holdout import held_out
 from training.measuring import MEASURED
 from training.models import BaseModel, TrainingRun
@@ -104,3 +104,18 @@ def measure_training(claim: Claim) -> dict[str, Any]:
 
 def scan_models(claim: Claim) -> dict[str, Any]:
     return scan(claim.job.owner).to_dict()
+
+
+def add_base_model(claim: Claim) -> dict[str, Any]:
+    """Makes, converts or copies a base model beside its place, has the engine check it, and moves it into place."""
+    new = base_models.NewBase(**claim.job.spec["base"])
+    with base_models.staging(claim.job, new.name) as folder:
+        staged = None if new.how == base_models.IN_PLACE else folder
+        if staged:
+            inputs = NewBaseInputs(output_dir=str(staged), source=new.source, tokenizer=new.tokenizer)
+            drive_engine(claim, new.spec, inputs, {}, operation=base_models.OPERATIONS[new.how])
+        there = BaseFolder(str(staged or new.source))
+        done = drive_engine(claim, BaseSpec(new.family), there, {}, operation="check_base")
+        with claim.committing():
+            base = base_models.publish(new, staged, done["sha256"])
+    return {"base_model": base.name, **{name: done[name] for name in ("sha256", "parameters", "bytes")}}

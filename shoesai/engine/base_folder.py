@@ -130,20 +130,28 @@ def find_tokenizer(folder: Path) -> Path:
 # --- judging ------------------------------------------------------------------------------------------------
 def check_folder(folder: Path, family: str | None = None) -> list[str]:
     """The files it is made of. Raises BaseModelProblem for what is not a base model (of that family)."""
+    check_configuration(folder, family)
+    files = needed(files_in(folder), _name(folder))
+    try:
+        for file in weights_in(files, _name(folder)).values():
+            tensor_file.read_entries(folder / file)
+    except TensorFileProblem as problem:
+        raise BaseModelProblem(f"{_name(folder)!r}: {problem}") from problem
+    return files
+
+
+def check_configuration(folder: Path, family: str | None = None) -> None:
+    """The small files alone, which say already whether the weights are worth fetching. Raises BaseModelProblem."""
     name = _name(folder)
     if not folder.is_dir():
         raise BaseModelProblem(f"there is no folder {name!r}")
     check_index(folder)
-    files = needed(files_in(folder), name)
+    for file in CONFIGURATION:
+        if not (folder / file).is_file():
+            raise BaseModelProblem(f"{name!r} is not a diffusers folder: it has no {file}")
     for part, row in PARTS.items():
         _check_class(name, part, row, read_json(folder, f"{part}/config.json"))
-    _check_shape_of_unet(folder, name, family)
-    try:
-        for file in weights_in(files, name).values():
-            tensor_file.read_entries(folder / file)
-    except TensorFileProblem as problem:
-        raise BaseModelProblem(f"{name!r}: {problem}") from problem
-    return files
+    _check_unet(folder, name, family)
 
 
 def check_index(folder: Path) -> None:
@@ -182,7 +190,7 @@ def _check_class(name: str, part: str, row: Part, config: dict[str, Any]) -> Non
         raise BaseModelProblem(f"{name!r}: its {part} is a {str(said)[:80]}, not a {row.class_name}")
 
 
-def _check_shape_of_unet(folder: Path, name: str, family: str | None) -> None:
+def _check_unet(folder: Path, name: str, family: str | None) -> None:
     unet, vae = read_json(folder, "unet/config.json"), read_json(folder, "vae/config.json")
     if unet.get("in_channels", 4) != vae.get("latent_channels", 4):
         raise BaseModelProblem(f"{name!r} is made for inpainting, not for text to image")

@@ -34,6 +34,7 @@ KINDS: dict[str, Kind] = {
         "gpu", "training.tasks.train_lora", priority=10, on_change="training.services.follow_job", yields=True
     ),
     "measure_training": Kind("gpu", "training.tasks.measure_training", priority=0),
+    "add_base_model": Kind("cpu", "training.tasks.add_base_model", priority=10),
     "scan_models": Kind("cpu", "training.tasks.scan_models", priority=10, housekeeping=True),
     "canary.gpu": Kind("gpu", "shoesai.jobs.tasks.sing", priority=-10, housekeeping=True),
     "canary.cpu": Kind("cpu", "shoesai.jobs.tasks.sing", priority=-10, housekeeping=True),
