@@ -23,10 +23,13 @@ class Operation:
 OPERATIONS: dict[str, Operation] = {
     "generate": Operation("shoesai.engine.sampler.generate", specs.GenerateSpec, specs.GenerateInputs),
     "train": Operation("shoesai.engine.trainer.train", specs.TrainSpec, specs.TrainInputs),
+    "measure": Operation("shoesai.engine.measuring.measure", specs.TrainSpec, specs.TrainInputs),
     "make_base": Operation("shoesai.engine.new_base.make_random", specs.RandomBaseSpec, specs.NewBaseInputs),
     "convert_base": Operation("shoesai.engine.new_base.convert", specs.BaseSpec, specs.NewBaseInputs),
     "copy_base": Operation("shoesai.engine.new_base.copy", specs.BaseSpec, specs.NewBaseInputs),
     "check_base": Operation("shoesai.engine.new_base.check", specs.BaseSpec, specs.BaseFolder),
+    "merge_lora": Operation("shoesai.engine.merge.merge_lora", specs.MergeSpec, specs.MergeInputs),
+    "check_lora": Operation("shoesai.engine.lora_check.check_lora", specs.CheckLoraSpec, specs.CheckLoraInputs),
 }
 
 
