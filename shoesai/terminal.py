@@ -22,15 +22,20 @@ from rich.progress import (
     BarColumn,
     MofNCompleteColumn,
     Progress,
+    ProgressColumn,
+    Task,
     TaskID,
     TextColumn,
     TimeElapsedColumn,
     TimeRemainingColumn,
 )
+from rich.text import Text
 
 from shoesai.accounts import acting_user
 from shoesai.health import lane_is_alive
-from shoesai.jobs import queue
+from shoesai.jobs import lifeline, queue
+from shoesai.jobs.queue import Claim
+from shoesai.jobs.supervisor import worker_is_gone
 from shoesai.jobs.tasks import run_here
 from shoesai.models import Job, User
 
@@ -43,6 +48,7 @@ POLL_SECONDS = 0.3
 PLAIN_LINE_SECONDS = 10.0
 NOBODY_CLAIMS_SECONDS = 2.0  # a worker takes a job within tenths of a second
 WORKER_BUSY_SECONDS = 15.0  # a worker that showed life lately gets this long
+SPEED_SECONDS = 3600.0  # a step of a full-size training on a CPU takes minutes; its speed is seen over several
 
 
 class DataCommand(BaseCommand):
@@ -112,9 +118,21 @@ def _bar(out: Console) -> Progress:
         MofNCompleteColumn(),
         TimeElapsedColumn(),
         TimeRemainingColumn(),
+        _Speed(),
         TextColumn("{task.fields[message]}", markup=False),
         console=out,
+        speed_estimate_period=SPEED_SECONDS,
     )
+
+
+class _Speed(ProgressColumn):
+    """Steps a second, or seconds a step."""
+
+    def render(self, task: Task) -> Text:
+        speed = task.finished_speed or task.speed
+        if not speed:
+            return Text("")
+        return Text(f"{speed:.1f}/s" if speed > 1 else f"{1 / speed:.1f} s each")
 
 
 class _Bar:
@@ -156,7 +174,8 @@ def follow(
     """Shows a job until it has ended or `timeout` seconds have passed, and returns it as it was then.
 
     A worker does the job; where none runs, this process does, unless it should `only_watch`. Ctrl-C asks the job to
-    stop and goes on watching (a training keeps its state first); a second one raises KeyboardInterrupt.
+    stop and goes on watching (a training keeps its state first); a second one raises KeyboardInterrupt. A job that
+    this process does goes back into the queue on SIGTERM, and CommandError is raised then.
     """
     deadline = time.monotonic() + timeout
     asked_to_stop = False
@@ -170,6 +189,8 @@ def follow(
                     return job
                 if not only_watch:
                     waiting.look_at(job)
+                if lifeline.draining() and not waiting.works_here:
+                    raise CommandError("Asked to end: what was done is kept, the rest waits.", returncode=STOPPED)
                 time.sleep(POLL_SECONDS)
             except KeyboardInterrupt:
                 if asked_to_stop:
@@ -213,14 +234,23 @@ class _Waiting:
     def __init__(self, lane: str) -> None:
         self._since = time.monotonic()
         self._patience = WORKER_BUSY_SECONDS if lane_is_alive(lane) else NOBODY_CLAIMS_SECONDS
+        self._work: threading.Thread | None = None
+
+    @property
+    def works_here(self) -> bool:
+        return self._work is not None and self._work.is_alive()
 
     def look_at(self, job: Job) -> None:
-        if job.state != Job.State.QUEUED or somebody_works(job.lane):
+        if job.state == Job.State.RUNNING and worker_is_gone(job.lease_owner):
+            Claim(job, job.fence).lose("its worker process is gone")  # without a worker there is no sweeper either
+        if job.state != Job.State.QUEUED or self.works_here or somebody_works(job.lane):
             self._since = time.monotonic()
-        elif time.monotonic() - self._since > self._patience:
+        elif time.monotonic() - self._since > self._patience and not lifeline.draining():
             self._since = time.monotonic()
             say("No worker runs here, so this command does the work itself.")
-            threading.Thread(target=_do, args=(job,), daemon=True).start()
+            lifeline.drain_on_signals()
+            self._work = threading.Thread(target=_do, args=(job,), daemon=True)
+            self._work.start()
 
 
 def _do(job: Job) -> None:

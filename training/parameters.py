@@ -8,11 +8,10 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
-from safetensors import SafetensorError, safe_open
-
+from shoesai.engine.base_folder import PARTS
+from shoesai.engine.tensor_file import TensorFileProblem, read_entries
 from training.models import BaseModel
 
-WEIGHTS = "diffusion_pytorch_model"
 Shapes = Mapping[str, tuple[int, ...]]
 
 
@@ -48,28 +47,17 @@ def _is_target(name: str, targets: tuple[str, ...]) -> bool:
 
 
 def _shapes_of(base: BaseModel) -> Shapes:
-    try:
-        files = _weight_files(base.path / "unet")
-        if not files:
-            raise UnreadableWeights(f"the base model {base.name!r} has no UNet weights (safetensors) in its folder.")
-        return _read_shapes(tuple((path, path.stat().st_size, path.stat().st_mtime_ns) for path in files))
-    except (OSError, SafetensorError) as error:
-        raise UnreadableWeights(f"the UNet weights of the base model {base.name!r} cannot be read.") from error
-
-
-def _weight_files(folder: Path) -> list[Path]:
-    """The file that the engine loads: full precision before half, one file before several."""
-    for name in (f"{WEIGHTS}.safetensors", f"{WEIGHTS}.fp16.safetensors"):
-        if (folder / name).is_file():
-            return [folder / name]
-    return sorted(folder.glob(f"{WEIGHTS}-*-of-*.safetensors"))
+    for variant in ("", "fp16"):  # the engine too loads full precision before half
+        path = base.path / "unet" / PARTS["unet"].weights(variant)
+        if path.is_file():
+            return _read_shapes(base.name, path, path.stat().st_mtime_ns)
+    raise UnreadableWeights(f"the base model {base.name!r} has no UNet weights (safetensors) in its folder.")
 
 
 @functools.lru_cache(maxsize=16)
-def _read_shapes(files: tuple[tuple[Path, int, int], ...]) -> Shapes:
-    """Size and time are only there to notice that a file has changed."""
-    shapes: dict[str, tuple[int, ...]] = {}
-    for path, _, _ in files:
-        with safe_open(path, framework="numpy") as weights:
-            shapes |= {name: tuple(weights.get_slice(name).get_shape()) for name in weights.keys()}  # noqa: SIM118
-    return shapes
+def _read_shapes(name: str, path: Path, changed_at: int) -> Shapes:
+    """`changed_at` is only there to notice that the file is another one now."""
+    try:
+        return {tensor: entry.shape for tensor, entry in read_entries(path).items()}
+    except TensorFileProblem as problem:
+        raise UnreadableWeights(f"the UNet of the base model {name!r} cannot be read: {problem}.") from problem

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import shutil
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -18,10 +18,12 @@ from training.models import BaseModel, DatasetVersion, Family, Photo
 from training.parameters import Parameters, UnreadableWeights, count_parameters
 from training.results import LAST_KEPT, STATES_KEPT
 
+NO_PHOTOS = "dataset: there are no photos to learn from."
 MANY_EPOCHS = 100
 DEFAULT_PROMPTS = 4
 FP32 = 4
 LATENT_CHANNELS, LATENT_SCALE, TOKENS = 4, 8, 77  # of every Stable Diffusion
+CACHED_CHANNELS = 2 * LATENT_CHANNELS + 1  # mean and standard deviation of the latents, and where the shoe is
 STATE_SIZE = 3  # the weights, and AdamW's two averages of each
 STATES_IN_TRANSIT = 2  # a new one lies in the work folder and among the blobs before the oldest goes
 
@@ -81,7 +83,7 @@ def plan_for(photos: Sequence[Photo], base: BaseModel, spec: TrainSpec) -> Plan:
         photos_seen=seen,
         epochs=epochs,
         checkpoints_written=len(checkpoint_steps(spec)),
-        checkpoints_kept=checkpoints_kept(spec, bool(unseen)),
+        checkpoints_kept=checkpoints_kept(spec, measured_on_held_out=bool(unseen and spec.validation_steps)),
         validation_pictures=pictures,
         trainable_parameters=parameters.trainable,
         total_parameters=parameters.total,
@@ -136,17 +138,18 @@ def _is_milestone(spec: TrainSpec, step: int, before: int) -> bool:
 
 
 def validation_pictures(spec: TrainSpec) -> int:
-    """Each prompt at step 0 (the bare base) and every `validation_steps`."""
-    times = 1 + spec.max_train_steps // spec.validation_steps if spec.validation_steps else 0
-    return times * len(spec.validation_prompts)
+    """Each prompt at step 0 (the bare base), every `validation_steps`, and at the end."""
+    every, last = spec.validation_steps, spec.max_train_steps
+    return len({0, *range(every, last, every), last}) * len(spec.validation_prompts) if every else 0
 
 
 def _disk_bytes(photos: Sequence[Photo], spec: TrainSpec, parameters: Parameters, pictures: int) -> int:
     """The most that lies on the disk at one moment of the run; pictures are counted as if PNG saved nothing."""
     lora = parameters.trainable * FP32
     states = (STATES_KEPT + STATES_IN_TRANSIT) * STATE_SIZE * lora
-    latents = len({photo.blob_id for photo in photos}) * 2 * LATENT_CHANNELS * (spec.resolution // LATENT_SCALE) ** 2
-    texts = len({"", *(photo.caption for photo in photos)}) * TOKENS * parameters.text_width
+    latents = len({photo.blob_id for photo in photos}) * CACHED_CHANNELS * (spec.resolution // LATENT_SCALE) ** 2
+    captions = {"", *(photo.caption for photo in photos), *spec.validation_prompts}
+    texts = len(captions) * TOKENS * parameters.text_width
     kept = checkpoints_kept(spec, measured_on_held_out=True)
     return (kept + 1) * lora + states + (latents + texts) * FP32 + pictures * 3 * spec.resolution**2
 
@@ -169,7 +172,7 @@ def _parameters(base: BaseModel, spec: TrainSpec, problems: list[str]) -> Parame
 
 def _problems(photos: Sequence[Photo], disk: int, free: int) -> Iterator[str]:
     if not photos:
-        yield "dataset: this version has no photos to learn from."
+        yield NO_PHOTOS
     if disk > free:
         yield (
             f"disk: the run takes up to {in_megabytes(disk)}, and {in_megabytes(free)} are free; free some, keep fewer"
@@ -205,13 +208,24 @@ def _warnings(
     if spec.validation_prompts and spec.validation_steps > spec.max_train_steps:
         yield (
             f"validation_steps: {spec.validation_steps} is beyond max_train_steps {spec.max_train_steps}: only the bare"
-            " base is drawn."
+            " base and the end are drawn."
         )
     if spec.lr_warmup_steps * 2 > spec.max_train_steps:
         yield (
             f"lr_warmup_steps: {spec.lr_warmup_steps} of max_train_steps {spec.max_train_steps} are warm-up; the full"
             " learning rate comes late."
         )
+
+
+def memory_problem(measured: Mapping[str, Any]) -> list[str]:
+    """Of a measurement: a sentence when the device that took it has less memory than the training holds."""
+    needed, there = measured.get("estimated_memory_bytes"), measured.get("device_memory_bytes")
+    if not needed or not there or needed <= there:
+        return []
+    return [
+        f"memory: the training holds about {in_megabytes(needed)}, and {measured['device']} has {in_megabytes(there)};"
+        " take a smaller train_batch_size (with more gradient_accumulation_steps), or turn gradient_checkpointing on."
+    ]
 
 
 def in_megabytes(size: int) -> str:
@@ -229,9 +243,14 @@ class Preset:
     starter: dict[str, Any]
 
     def settings_for(self, base: BaseModel) -> dict[str, Any]:
-        """Keyword arguments of TrainSpec; the resolution is the base's own."""
+        """Keyword arguments of TrainSpec, the base's own among them."""
         chosen = self.starter if base.family == Family.STARTER else self.stable_diffusion
-        return {**chosen, "resolution": base.resolution}
+        return settings_of_base(base) | chosen
+
+
+def settings_of_base(base: BaseModel) -> dict[str, Any]:
+    """What suits one base and not another: its picture size, and the guidance of its pictures."""
+    return {"resolution": base.resolution, "validation_guidance_scale": base.guidance_scale}
 
 
 # The starter has few and small layers: it takes a far higher learning rate, and shows its change within minutes. With

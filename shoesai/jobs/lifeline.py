@@ -31,6 +31,21 @@ def draining() -> bool:
     return _draining.is_set()
 
 
+def drain_on_signals() -> None:
+    """For a command that does a job itself: told to end, it keeps the job's state and puts it back into the queue."""
+    if threading.current_thread() is threading.main_thread():
+        signal.signal(signal.SIGTERM, lambda *_: _draining.set())
+        signal.signal(signal.SIGHUP, _hang_up)
+
+
+def _hang_up(*_: Any) -> None:
+    """The terminal is gone: words for it must not end us before the job has stepped aside."""
+    nothing = os.open(os.devnull, os.O_WRONLY)
+    for stream in (1, 2):
+        os.dup2(nothing, stream)
+    _draining.set()
+
+
 def _watch(**_: Any) -> None:
     threading.Thread(target=_wait_for_the_end, args=(int(os.environ[FD_VARIABLE]),), daemon=True).start()
 

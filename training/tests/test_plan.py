@@ -56,15 +56,17 @@ class PlanTests(BaseTestCase):
         assert self.plan(rank=16).trainable_parameters == 2 * plan.trainable_parameters
         assert self.plan(lora_targets=("to_q",)).trainable_parameters < plan.trainable_parameters
 
-    def test_pictures_are_drawn_of_the_bare_base_too(self) -> None:
-        plan = self.plan(validation_prompts=("red", "blue"), validation_steps=50)
-        assert plan.validation_pictures == 2 * 3
+    def test_pictures_are_drawn_of_the_bare_base_and_of_the_end_too(self) -> None:
+        for every, times in ((50, 3), (40, 4), (500, 2), (0, 0)):
+            prompts = ("red", "blue") if every else ()
+            plan = self.plan(validation_prompts=prompts, validation_steps=every)
+            assert plan.validation_pictures == 2 * times
 
     def test_the_disk_holds_checkpoints_states_pictures_and_the_cache(self) -> None:
         few, many = self.plan(photos_of(20, captions=2)), self.plan(photos_of(20))
         assert many.disk_bytes - few.disk_bytes == 18 * 77 * 192 * 4  # one text embedding per different caption
         more = self.plan(photos_of(40, captions=2))
-        assert more.disk_bytes - few.disk_bytes == 20 * 2 * 4 * 16 * 16 * 4
+        assert more.disk_bytes - few.disk_bytes == 20 * (2 * 4 + 1) * 16 * 16 * 4
         more = self.plan(photos_of(20, captions=2), checkpointing_steps=25, milestone_steps=25)
         assert more.disk_bytes - few.disk_bytes == 2 * 114_688 * 4
 
@@ -74,7 +76,7 @@ class PlanTests(BaseTestCase):
         assert "1.0 MB are free" in problem and "move_storage" in problem
 
     def test_no_photos_and_no_weights_are_problems(self) -> None:
-        assert self.plan([]).problems == ("dataset: this version has no photos to learn from.",)
+        assert self.plan([]).problems == ("dataset: there are no photos to learn from.",)
         gone = BaseModel(name="gone", family="sd15", location="nowhere", resolution=512)
         [problem] = plan_for(photos_of(20), gone, STARTER_RECIPE).problems
         assert problem == "base_model: the base model 'gone' has no UNet weights (safetensors) in its folder."
@@ -184,20 +186,23 @@ def test_milestones_the_last_two_and_the_best_are_kept(settings: dict[str, int],
     assert checkpoints_kept(TrainSpec(**settings), measured_on_held_out=True) == kept
 
 
-def test_weights_in_several_files_are_counted_together() -> None:
-    with tempfile.TemporaryDirectory() as holder:
+def test_only_the_attention_projections_are_counted() -> None:
+    with tempfile.TemporaryDirectory() as holder, patch("training.models.settings.MODELS_DIR", holder):
         unet = Path(holder) / "base" / "unet"
         unet.mkdir(parents=True)
-        first = {"mid.attn1.to_q.weight": np.zeros((6, 4), np.float32), "conv_in.weight": np.zeros((3, 2, 3, 3))}
-        save_file(first, unet / "diffusion_pytorch_model-00001-of-00002.safetensors")
-        second = {"mid.attn2.to_k.weight": np.zeros((6, 5), np.float32), "mid.proj_in.weight": np.zeros((6, 4, 1, 1))}
-        save_file(second, unet / "diffusion_pytorch_model-00002-of-00002.safetensors")
-        with patch("training.models.settings.MODELS_DIR", holder):
-            base = BaseModel(name="base", location="base")
-            counted = count_parameters(base, rank=2, targets=("to_q", "to_k", "proj_in"))
-            assert counted.trainable == 2 * (4 + 6) + 2 * (5 + 6) + 2 * (4 + 6)
-            assert counted.total == counted.trainable + 24 + 54 + 30 + 24
-            assert counted.text_width == 5
-            (unet / "diffusion_pytorch_model.safetensors").write_bytes(b"not weights")
-            with pytest.raises(UnreadableWeights, match="the base model 'base' cannot be read"):
-                count_parameters(base, rank=2, targets=("to_q",))
+        weights = {
+            "mid.attn1.to_q.weight": np.zeros((6, 4), np.float32),
+            "mid.attn1.to_q.bias": np.zeros(6, np.float32),
+            "mid.attn2.to_k.weight": np.zeros((6, 5), np.float32),
+            "mid.proj_in.weight": np.zeros((6, 4, 1, 1), np.float32),
+            "conv_in.weight": np.zeros((3, 2, 3, 3), np.float32),
+        }
+        save_file(weights, unet / "diffusion_pytorch_model.fp16.safetensors")
+        base = BaseModel(name="base", location="base")
+        counted = count_parameters(base, rank=2, targets=("to_q", "to_k", "proj_in"))
+        assert counted.trainable == 2 * (4 + 6) + 2 * (5 + 6) + 2 * (4 + 6)
+        assert counted.total == counted.trainable + 24 + 6 + 30 + 24 + 54
+        assert counted.text_width == 5
+        (unet / "diffusion_pytorch_model.safetensors").write_bytes(b"not weights")  # full precision goes first
+        with pytest.raises(UnreadableWeights, match="the UNet of the base model 'base' cannot be read"):
+            count_parameters(base, rank=2, targets=("to_q",))

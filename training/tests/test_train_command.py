@@ -9,12 +9,15 @@ from pathlib import Path
 from typing import Any
 from unittest.mock import patch
 
+import numpy as np
 from django.core.management import CommandError, call_command
+from safetensors.numpy import save_file
 
+from shoesai.engine.specs import TrainSpec
 from shoesai.jobs import queue
 from shoesai.models import Job
 from shoesai.testing import BaseTestCase, png_bytes
-from training.management.commands.train_lora import dataset_name_of
+from training.management.photo_source import dataset_name_of
 from training.models import BaseModel, Dataset, Family, TrainingRun
 from training.results import keep_checkpoint, keep_validation_image
 from training.tests.loras import lora_bytes
@@ -42,6 +45,21 @@ class CommandLine(BaseTestCase):
         self.words = str(caught.exception)
         return caught.exception.returncode
 
+    def make_sd15(self) -> None:
+        """Its row, and as much of its UNet as is counted before anything is queued."""
+        unet = self.folder / "models" / "sd15" / "unet"
+        unet.mkdir(parents=True)
+        query = np.zeros((320, 320), np.float32)
+        key = np.zeros((320, 768), np.float32)
+        save_file({"a.attn1.to_q.weight": query, "a.attn2.to_k.weight": key},
+                  unet / "diffusion_pytorch_model.safetensors")  # fmt: skip
+        BaseModel.objects.create(
+            name="sd15", title="SD 1.5", family=Family.SD15, resolution=512, location="sd15"
+        )
+        overridden = self.settings(MODELS_DIR=self.folder / "models")
+        overridden.enable()
+        self.addCleanup(overridden.disable)
+
     def queue_it(self, *options: str) -> TrainingRun:
         source = ("--dataset_path", str(self.photos)) if "--dataset" not in options else ()
         self.train(*source, "--output_dir", str(self.folder / "out"), "--no-follow", *options)
@@ -50,7 +68,7 @@ class CommandLine(BaseTestCase):
 
 class TrainCommandTest(CommandLine):
     def test_the_first_products_command_line_queues_its_recipe(self) -> None:
-        BaseModel.objects.create(name="sd15", title="SD 1.5", family=Family.SD15, resolution=512)
+        self.make_sd15()
         printed = self.train(
             "--pretrained_model_name_or_path=runwayml/stable-diffusion-v1-5",
             f"--dataset_path={self.photos}",
@@ -67,7 +85,9 @@ class TrainCommandTest(CommandLine):
         run = TrainingRun.objects.get()
         self.assertEqual((run.name, run.base_model.name), ("lora_casual_shoes_3000steps_full", "sd15"))
         self.assertEqual((printed["run"], printed["state"], printed["dataset"]), (run.name, "queued", "casual_shoes"))
-        self.assertEqual((run.spec["rank"], run.spec["lora_alpha"], run.spec["learning_rate"]), (8, 16, 1e-4))
+        prompts = [f"a photo of shoe {100001 + number}.png" for number in range(3)]
+        as_expected = TrainSpec(validation_prompts=tuple(prompts))
+        self.assertEqual(TrainSpec.from_dict(run.spec), as_expected)
         self.assertEqual(Job.objects.get().kind, "train")
 
     def test_defaults_are_the_specs_and_the_resolution_is_the_base_models(self) -> None:
@@ -96,7 +116,9 @@ class TrainCommandTest(CommandLine):
         source = ("--dataset_path", str(self.photos), "--run_name", "plan", "--dry-run")
         plan = self.train(*source, "--max_train_steps", "30", "--checkpointing_steps", "20")
         self.assertEqual((plan["photos"], plan["effective_batch_size"], plan["epochs"]), (3, 16, 160.0))
-        self.assertEqual(plan["checkpoints"], 2)
+        self.assertEqual((plan["checkpoints_written"], plan["checkpoints_kept"], plan["held_out"]), (2, 2, 0))
+        self.assertEqual((plan["trainable_parameters"], plan["problems"]), (114_688, []))
+        self.assertTrue(any("max_train_steps: every photo is seen 160 times" in text for text in plan["warnings"]))
         self.assertFalse(Dataset.objects.exists() or TrainingRun.objects.exists() or Job.objects.exists())
 
     def test_what_cannot_be_meant_is_refused_before_anything_is_imported(self) -> None:
@@ -104,10 +126,10 @@ class TrainCommandTest(CommandLine):
         for code, words, options in (
             (
                 3,
-                "stands for the base model named 'sd15'",
+                "manage.py add_base_model stable-diffusion-v1-5/stable-diffusion-v1-5 --name sd15",
                 ("--pretrained_model_name_or_path", "runwayml/stable-diffusion-v1-5"),
             ),
-            (3, "there are: starter", ("--pretrained_model_name_or_path", "../../etc")),
+            (3, "among those that are here: starter", ("--pretrained_model_name_or_path", "../../etc")),
             (2, "learning_rate: must be above 0", ("--learning_rate", "nan")),
             (2, "resolution: must be a multiple of 8", ("--resolution", "100")),
             (2, "max_train_steps: must be 1 or more", ("--max_train_steps", "-5")),
