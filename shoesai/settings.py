@@ -9,6 +9,8 @@ from __future__ import annotations
 import contextlib
 import os
 import secrets
+import shlex
+import sys
 import tempfile
 from datetime import timedelta
 from pathlib import Path
@@ -163,6 +165,8 @@ JOB_MAX_QUEUED_PER_USER = env.int("SHOESAI_MAX_QUEUED_PER_USER", 100)
 CANARY_EVERY_SECONDS = 60
 CANARY_STALE_SECONDS = 180
 DRAIN_SECONDS = 30
+# What starts the engine, before `-m shoesai.engine`: `accelerate launch --num_processes 4` trains on four GPUs.
+ENGINE_LAUNCHER = shlex.split(env.str("SHOESAI_ENGINE_LAUNCHER", "")) or [sys.executable]
 SHOESAI_DEVICE = env.str("SHOESAI_DEVICE", "auto")
 
 # --- people and security ----------------------------------------------------------------------------------------

@@ -5,6 +5,7 @@ in   {"op": "run", "job", "kind": a row of operations.py, "spec": {…}, "inputs
 out  ready, step, preview, image, begun, metric, validation, checkpoint, sample, note, done, stopped, error, pong; each
      with "job"
 
+Under `accelerate launch` this is the first of several processes, and the others train along (see processes.py).
 One thread (the main one) works; another reads stdin, so that a wish to stop arrives while work goes on. The child ends
 when its stdin closes, even amid a job: its parent is gone then, and whatever it wrote is whole or not there at all.
 """
@@ -18,6 +19,7 @@ os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 os.environ["HF_HUB_OFFLINE"] = "1"
 os.environ["DIFFUSERS_DISABLE_REMOTE_CODE"] = "1"
 
+import contextlib
 import json
 import logging
 import queue
@@ -26,8 +28,9 @@ import sys
 import threading
 import time
 from dataclasses import dataclass
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NoReturn
 
+from shoesai.engine import processes
 from shoesai.engine.lora_header import LoraProblem
 from shoesai.engine.operations import perform
 from shoesai.engine.progress import Stopped
@@ -36,6 +39,9 @@ from shoesai.engine.specs import SpecError
 logger = logging.getLogger("shoesai.engine")
 
 STOP_REASONS = ("cancel", "yield")
+SHARED = {"train", "measure"}  # operations in which all processes take part
+# Where every process of a training ends at the same place for the same reason
+ENDINGS_OF_ALL = (Stopped, FloatingPointError)
 OUT_OF_MEMORY_WORDS = ("out of memory", "can't allocate memory", "not enough memory")
 
 
@@ -102,6 +108,8 @@ class Reader(threading.Thread):
 
 
 def main() -> None:
+    if not processes.is_first():
+        _assist()
     stdin, out = _private_pipes()
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # a Ctrl-C at the terminal is the parent's to handle
     logging.basicConfig(level=logging.INFO, stream=sys.stderr, format="%(asctime)s %(name)s %(message)s")
@@ -116,6 +124,24 @@ def main() -> None:
     events.send("ready", pid=os.getpid(), **description)
     while True:
         _run(reader.work.get(), events, description)
+
+
+def _assist() -> NoReturn:
+    """What the other processes of `accelerate launch` do: train along. An error in one of them ends them all."""
+    parent = os.getppid()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    _wake_torch()
+    while True:
+        kind, spec, inputs = processes.from_first(None)
+        with contextlib.suppress(*ENDINGS_OF_ALL):
+            perform(kind, spec, inputs, lambda *_, **__: None, lambda: None)
+
+
+def _end_with(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(1.0)
+    os._exit(0)
 
 
 def _private_pipes() -> tuple[BinaryIO, BinaryIO]:
@@ -133,10 +159,10 @@ def _wake_torch() -> dict[str, Any]:
     """The slow imports, once, before `ready`: the first job finds everything loaded."""
     import torch
 
-    torch.set_num_threads(_cores())
+    torch.set_num_threads(max(1, _cores() // processes.launched_with()))
     from shoesai.engine import device, sampler, trainer  # noqa: F401
 
-    return device.describe()
+    return {**device.describe(), "processes": processes.launched_with()}
 
 
 def _cores() -> int:
@@ -154,6 +180,8 @@ def _run(work: Work, events: Events, description: dict[str, Any]) -> None:
 
     started = time.monotonic()
     try:
+        if work.kind in SHARED:
+            processes.from_first((work.kind, work.spec, work.inputs))
         result = perform(work.kind, work.spec, work.inputs, emit, lambda: work.stop_reason)
     except Stopped as stopped:
         emit("stopped", reason=stopped.reason)
@@ -161,6 +189,8 @@ def _run(work: Work, events: Events, description: dict[str, Any]) -> None:
         code, message = _in_words(error)
         logger.exception("job %s: %s", work.job, code)
         emit("error", code=code, message=message)
+        if work.kind in SHARED and processes.launched_with() > 1 and not isinstance(error, ENDINGS_OF_ALL):
+            os._exit(1)  # the others wait in the middle of the job for what this process will never say
         error.__traceback__ = None  # its frames hold tensors
         if code == "out_of_memory":
             _make_room()

@@ -22,6 +22,7 @@ MICRO_BATCHES = 3  # the first one is slower (memory is fetched, kernels are cho
 
 def measure(spec: TrainSpec, inputs: TrainInputs, emit: Emit, should_stop: ShouldStop) -> dict[str, Any]:
     """Trains MICRO_BATCHES on noise and throws the result away; needs no photos. Raises Stopped."""
+    emit, stop = processes.spoken(emit), processes.agreed(should_stop)
     base = load_base(inputs.base_model, without=ENCODERS)
     unload_loras(base)
     base.let_go(*ENCODERS)  # as in a training
@@ -29,7 +30,7 @@ def measure(spec: TrainSpec, inputs: TrainInputs, emit: Emit, should_stop: Shoul
     seconds = []
     with trainable_lora(base, spec) as weights, prepared(base, spec, weights) as (unet, optimizer):
         for number in range(MICRO_BATCHES):
-            check_stop(should_stop)
+            check_stop(stop)
             emit("step", step=number, total=MICRO_BATCHES, message="Measuring")
             before = time.monotonic()
             batch = _made_up(spec, base.pipeline.unet.config, base.pipeline.vae_scale_factor)

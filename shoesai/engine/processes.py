@@ -9,13 +9,12 @@ from __future__ import annotations
 import functools
 import os
 from datetime import timedelta
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from accelerate import Accelerator
-from accelerate.utils import InitProcessGroupKwargs, broadcast_object_list
-
-from shoesai.engine.device import current
 from shoesai.engine.progress import Emit, ShouldStop
+
+if TYPE_CHECKING:
+    from accelerate import Accelerator
 
 # Process 0 alone makes validation pictures, and between jobs nobody says anything for days.
 PATIENCE = timedelta(days=30)
@@ -33,6 +32,11 @@ def is_first() -> bool:
 @functools.cache
 def accelerator() -> Accelerator:
     """The process's only one, in the precision of its device."""
+    from accelerate import Accelerator  # torch comes with it, and who asks for the rank should not wait for that
+    from accelerate.utils import InitProcessGroupKwargs
+
+    from shoesai.engine.device import current
+
     return Accelerator(
         cpu=current().kind == "cpu",
         mixed_precision=current().mixed_precision,
@@ -44,6 +48,8 @@ def from_first(value: Any) -> Any:
     """Process 0's value, in every process."""
     if launched_with() == 1:
         return value
+    from accelerate.utils import broadcast_object_list
+
     accelerator()  # joins the group
     [told] = broadcast_object_list([value])
     return told

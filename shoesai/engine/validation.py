@@ -11,7 +11,7 @@ from shoesai.engine import processes
 from shoesai.engine.dataset import Batch, Encoded, generator_for
 from shoesai.engine.objective import squared_errors
 from shoesai.engine.progress import check_stop, publish
-from shoesai.engine.sampler import png_bytes, sample
+from shoesai.engine.sampler import BrokenPicture, png_bytes, sample
 from shoesai.engine.specs import MAX_SEED, GenerateSpec, ImageUnit, TrainSpec
 
 if TYPE_CHECKING:
@@ -75,7 +75,12 @@ def draw(run: Run) -> None:
             side, guidance = run.spec.resolution, run.spec.validation_guidance_scale
             wish = GenerateSpec(prompt, side, side, (unit,), num_inference_steps=INFERENCE_STEPS,
                                 guidance_scale=guidance)  # fmt: skip
-            [picture] = sample(run.base, wish, (unit,), lambda *_: check_stop(stop), _embeddings(run, prompt, guidance))
+            texts = _embeddings(run, prompt, guidance)
+            try:
+                [picture] = sample(run.base, wish, (unit,), lambda *_: check_stop(stop), texts)
+            except BrokenPicture as problem:  # worth knowing, and no reason to end a run whose loss is sound
+                run.emit("note", step=run.step, message=f"No validation picture for {prompt!r}: {problem}.")
+                continue
             path = publish(run.output / f"sample-{run.step}-{seq}.png", png_bytes(picture))
             run.emit("sample", step=run.step, seq=seq, prompt=prompt, seed=seed, path=str(path))
     finally:

@@ -10,7 +10,6 @@ import json
 import os
 import queue
 import subprocess
-import sys
 import threading
 from typing import Any
 
@@ -37,7 +36,7 @@ class EngineChild:
         self._events = queue.Queue()
         with (settings.LOG_DIR / f"engine-{self.lane}.log").open("ab") as log:
             self._process = subprocess.Popen(
-                [sys.executable, "-m", "shoesai.engine"],
+                [*settings.ENGINE_LAUNCHER, "-m", "shoesai.engine"],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=log,

@@ -17,6 +17,7 @@ from django.conf import settings
 
 FD_VARIABLE = "SHOESAI_LIFELINE_FD"
 _draining = threading.Event()
+_held_until = 0.0  # on the monotonic clock
 
 
 def connect() -> None:
@@ -46,6 +47,12 @@ def _hang_up(*_: Any) -> None:
     _draining.set()
 
 
+def hold(seconds: float) -> None:
+    """What runs here needs so long to come to a safe point; the cluster is not ended before."""
+    global _held_until
+    _held_until = time.monotonic() + seconds
+
+
 def _watch(**_: Any) -> None:
     threading.Thread(target=_wait_for_the_end, args=(int(os.environ[FD_VARIABLE]),), daemon=True).start()
 
@@ -55,6 +62,8 @@ def _wait_for_the_end(fd: int) -> None:
         pass
     _draining.set()
     time.sleep(settings.DRAIN_SECONDS + 5)
+    while time.monotonic() < _held_until + 5:
+        time.sleep(0.5)
     # Still here: the supervisor did not end us, so it is gone. The cluster has its own process group; the engine
     # child ends by itself when its stdin closes.
     os.killpg(os.getpgid(0), signal.SIGKILL)

@@ -22,6 +22,7 @@ logger = logging.getLogger(__name__)
 
 BEAT_SECONDS = 0.5
 CANCEL_GRACE_SECONDS = 5.0
+UNITS_OF_GRACE = 3.0  # the micro-batch at hand, perhaps slower than the ones before, and the writing of the state
 Handlers = dict[str, Callable[[Event], None]]
 
 
@@ -138,10 +139,12 @@ class _Stop:
         self._reason = ""
         self._deadline = 0.0
         self._worked = False
+        self._unit_seconds = 0.0
 
     def notice(self, event: Event) -> None:
         """A training must get on a little each time, or a stream of generations would keep it at its beginning."""
         self._worked = self._worked or event["event"] == "metric"
+        self._unit_seconds = event.get("micro_batch_seconds", self._unit_seconds)
 
     def consider(self, *, cancel: bool) -> None:
         if cancel and self._reason != "cancel":
@@ -157,7 +160,10 @@ class _Stop:
         return may and more_urgent_waits(self._claim.job)
 
     def _ask(self, reason: str, grace: float) -> None:
+        """A full-size training stops between two micro-batches, and on a CPU one of them takes longer than a minute."""
+        grace = max(grace, UNITS_OF_GRACE * self._unit_seconds)
         self._reason, self._deadline = reason, time.monotonic() + grace
+        lifeline.hold(grace)
         self._child.send({"op": "stop", "reason": reason})
 
     def exception(self) -> Exception:

@@ -35,6 +35,7 @@ logger = logging.getLogger(__name__)
 
 SWEEP_SECONDS = 2.0
 UNCLAIMED_SECONDS = 3.0
+SILENCE_WHILE_ENDING_SECONDS = 5.0
 
 
 # --- one lane's cluster -----------------------------------------------------------------------------------------
@@ -186,7 +187,10 @@ class Canary:
 
 # --- the whole --------------------------------------------------------------------------------------------------
 def supervise(stop: threading.Event) -> None:
-    """Runs both lanes until `stop` is set, then drains them; at most DRAIN_SECONDS later nothing of them is left."""
+    """Runs both lanes until `stop` is set, then drains them.
+
+    At most DRAIN_SECONDS later nothing of them is left, unless a job is in the middle of something that takes longer.
+    """
     clusters = {lane: Cluster.start(lane) for lane in settings.JOB_LANES}
     canaries = {lane: Canary(lane) for lane in settings.JOB_LANES}
     watch = Watch()
@@ -214,7 +218,8 @@ def _end(clusters: list[Cluster]) -> None:
     for cluster in clusters:
         cluster.drain()
     deadline = time.monotonic() + settings.DRAIN_SECONDS
-    while time.monotonic() < deadline and not all(cluster.ended for cluster in clusters):
+    watch = Watch()
+    while not all(cluster.ended for cluster in clusters) and (time.monotonic() < deadline or _still_works(watch)):
         time.sleep(0.05)
     for cluster in clusters:
         cluster.kill()
@@ -222,3 +227,13 @@ def _end(clusters: list[Cluster]) -> None:
         sweep(Watch())  # what was killed after all goes back into the queue now, not after a minute
     except DatabaseError:
         logger.exception("the database does not answer; the next worker takes back what was lost")
+
+
+def _still_works(watch: Watch) -> bool:
+    """A job on this host beats: its runner knows how long the engine may take to a safe point, and ends it then."""
+    time.sleep(0.5)  # more often than a heart beats, so not to burden the database
+    try:
+        running = Job.objects.filter(state=Job.State.RUNNING, lease_owner__startswith=f"{socket.gethostname()}:")
+        return any(watch.silent_for(job) < SILENCE_WHILE_ENDING_SECONDS for job in running)
+    except DatabaseError:
+        return False

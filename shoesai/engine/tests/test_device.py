@@ -140,7 +140,7 @@ def test_the_steps_of_a_scheduler_touch_no_float64(base: Base, scheduler: str) -
 @pytest.fixture
 def bf16_on_the_cpu(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """What CUDA does, on a device that can do it too. (fp16 with a scaler cannot be tried without CUDA.)"""
-    users = (device, base_model, encoding_cache, lora, objective, processes, sampler, trainer, training_state)
+    users = (device, base_model, encoding_cache, lora, objective, sampler, trainer, training_state)
     for module in users:
         monkeypatch.setattr(module, "current", lambda: device.Device("cpu", torch.bfloat16))
     forget_accelerator()
