@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import logging
-import re
 import threading
 import time
 from uuid import UUID
@@ -27,7 +26,7 @@ from generation.serializers import (
     generated,
 )
 from generation.services import GenerationRequest, InvalidRequest, request_generation
-from shoesai.api import JOB_EXAMPLE, LIVE_RETRY_SECONDS, ApiView, found, with_etag
+from shoesai.api import IDEMPOTENCY_KEY, JOB_EXAMPLE, LIVE_RETRY_SECONDS, ApiView, found, idempotency_key, with_etag
 from shoesai.auth import caller
 from shoesai.models import Job, User
 from shoesai.problems import Problem, documented
@@ -38,7 +37,6 @@ logger = logging.getLogger(__name__)
 POLL_SECONDS = 0.1
 # `serve` has 16 threads a process; some must stay free for those who do not wait.
 WAITERS = threading.BoundedSemaphore(12)
-GOOD_KEY = re.compile(r"[\x21-\x7e]{1,200}")
 
 SEED_REQUEST = {
     "model_name": "casual/checkpoint-150",
@@ -77,12 +75,7 @@ class GenerateView(ApiView):
         request=GenerateSerializer,
         parameters=[
             OpenApiParameter("Prefer", OpenApiTypes.STR, "header", description="`respond-async`: do not wait."),
-            OpenApiParameter(
-                "Idempotency-Key",
-                {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
-                "header",
-                description="The same key with the same request is the same job, however often it is sent.",
-            ),
+            IDEMPOTENCY_KEY,
         ],
         examples=[
             OpenApiExample("pictures", value=SEED_REQUEST, request_only=True),
@@ -98,7 +91,7 @@ class GenerateView(ApiView):
     def post(self, request: Request) -> Response:
         given = GenerateSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        generation = _ask(caller(request), given.to_request(), _idempotency_key(request))
+        generation = _ask(caller(request), given.to_request(), idempotency_key(request))
         patience = 0 if _prefers_async(request) else given.validated_data["wait"]
         job = wait_for(generation.job_id, patience)
         return _answer(generation, job, preferred=_prefers_async(request))
@@ -109,13 +102,6 @@ def _ask(user: User, wanted: GenerationRequest, key: str | None) -> Generation:
         return request_generation(user=user, request=wanted, idempotency_key=key)
     except InvalidRequest as error:
         raise ValidationError(error.errors) from None
-
-
-def _idempotency_key(request: Request) -> str | None:
-    key = request.headers.get("Idempotency-Key")
-    if key is not None and not GOOD_KEY.fullmatch(key):
-        raise ValidationError({"Idempotency-Key": "must have 1 to 200 visible ASCII characters."})
-    return key
 
 
 def _prefers_async(request: Request) -> bool:

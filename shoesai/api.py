@@ -5,6 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 import hashlib
+import re
 from collections.abc import Sequence
 from datetime import UTC, datetime
 from typing import Any
@@ -65,6 +66,22 @@ def found(rows: QuerySet[Any], what: str, public_id: UUID) -> Any:
     return row
 
 
+GOOD_KEY = re.compile(r"[\x21-\x7e]{1,200}")
+IDEMPOTENCY_KEY = OpenApiParameter(
+    "Idempotency-Key",
+    {"type": "string", "minLength": 1, "maxLength": 200, "pattern": "^[!-~]+$"},
+    "header",
+    description="The same key with the same request is the same job, however often it is sent.",
+)
+
+
+def idempotency_key(request: Request) -> str | None:
+    key = request.headers.get("Idempotency-Key")
+    if key is not None and not GOOD_KEY.fullmatch(key):
+        raise ValidationError({"Idempotency-Key": "must have 1 to 200 visible ASCII characters."})
+    return key
+
+
 def with_etag(request: Request, response: Response) -> HttpResponseBase:
     """304 when the caller has this very answer already; polling is cheap then."""
     digest = hashlib.sha256(JSONRenderer().render(response.data)).hexdigest()[:32]
@@ -111,6 +128,14 @@ def chosen(request: Request, name: str, allowed: Sequence[str]) -> str:
     if text in allowed:
         return text
     raise ValidationError({name: f"must be one of {', '.join(allowed)}."})
+
+
+def some_text(request: Request, name: str) -> str:
+    """A query parameter that is there. A NUL would be an error of PostgreSQL's."""
+    text: str = request.query_params[name]
+    if "\x00" in text:
+        raise ValidationError({name: "contains characters that are not text (NUL)."})
+    return text
 
 
 def _next(request: Request, last: Any) -> str:

@@ -6,7 +6,17 @@ from drf_spectacular.views import SpectacularAPIView
 
 from generation.api import GenerateView, ImageFileView, ImageView
 from shoesai.api import DocsView, HealthView, JobCancelView, JobsView, JobView, NothingHereView
-from training.api import ModelsView, ModelView
+from training.api import (
+    ModelsView,
+    ModelView,
+    RunCancelView,
+    RunEventsView,
+    RunMetricsView,
+    RunPauseView,
+    RunResumeView,
+    RunsView,
+    RunView,
+)
 
 swagger = csp_update({"style-src": ["'unsafe-inline'"]})(DocsView.as_view())
 
@@ -16,6 +26,13 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/images/<uuid:id>/file", ImageFileView.as_view(), name="api-image-file"),
     path("api/models", ModelsView.as_view(), name="api-models"),
     path("api/models/<uuid:id>", ModelView.as_view(), name="api-model"),
+    path("api/runs", RunsView.as_view(), name="api-runs"),
+    path("api/runs/<uuid:id>", RunView.as_view(), name="api-run"),
+    path("api/runs/<uuid:id>/pause", RunPauseView.as_view(), name="api-run-pause"),
+    path("api/runs/<uuid:id>/resume", RunResumeView.as_view(), name="api-run-resume"),
+    path("api/runs/<uuid:id>/cancel", RunCancelView.as_view(), name="api-run-cancel"),
+    path("api/runs/<uuid:id>/metrics", RunMetricsView.as_view(), name="api-run-metrics"),
+    path("api/runs/<uuid:id>/events", RunEventsView.as_view(), name="api-run-events"),
     path("api/jobs", JobsView.as_view(), name="api-jobs"),
     path("api/jobs/<uuid:id>", JobView.as_view(), name="api-job"),
     path("api/jobs/<uuid:id>/cancel", JobCancelView.as_view(), name="api-job-cancel"),

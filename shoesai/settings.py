@@ -226,8 +226,12 @@ REST_KNOX = {
     "TOKEN_MODEL": "shoesai.ApiToken",
 }
 SPECTACULAR_SETTINGS = {
+    "ENUM_NAME_OVERRIDES": {
+        "JobState": "shoesai.models.Job.State",
+        "RunState": "training.models.TrainingRun.State",
+    },
     "TITLE": "Shoes AI Generator API",
-    "DESCRIPTION": "Generate catalogue-ready shoe pictures, list models, follow jobs.",
+    "DESCRIPTION": "Generate catalogue-ready shoe pictures, train LoRAs, list models, follow jobs.",
     "VERSION": "1.0.0",
     "SERVE_INCLUDE_SCHEMA": False,
     "SWAGGER_UI_DIST": "SIDECAR",

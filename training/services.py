@@ -148,6 +148,11 @@ def why_not_deleted(run: TrainingRun) -> str:
     return ""
 
 
+def may_act(run: TrainingRun, user: User) -> bool:
+    """Team members see a run; its owner and staff stop it and let it go on."""
+    return run.owner_id == user.pk or user.is_staff
+
+
 @contextmanager
 def _locked(run: TrainingRun) -> Iterator[TrainingRun]:
     """The row as it is now, and nobody else's until the end: two who resume at once make one job.
