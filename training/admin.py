@@ -1,9 +1,18 @@
 from __future__ import annotations
 
+from pathlib import Path
+from typing import Any
+
+from django import forms
+from django.conf import settings
 from django.contrib import admin
+from django.http import HttpRequest
 from django.utils.translation import gettext_lazy as _
 
 from shoesai.admin import ReadOnly
+from shoesai.engine.base_folder import BaseModelProblem, check_folder, content_hash
+from shoesai.engine.specs import BASE_FAMILIES
+from training import base_models
 from training.models import (
     BaseModel,
     Checkpoint,
@@ -16,12 +25,48 @@ from training.models import (
 )
 
 
+class BaseModelForm(forms.ModelForm):
+    """A folder in MODELS_DIR is judged before its row is there; `add_base_model` also loads and tries it."""
+
+    class Meta:
+        model = BaseModel
+        fields = "__all__"  # noqa: DJ007  # what staff may change is in the admin's readonly fields
+
+    def clean(self) -> dict[str, Any]:
+        data = super().clean() or {}
+        if "location" in self.changed_data and data.get("format") == BaseModel.Format.DIFFUSERS:
+            folder = Path(settings.MODELS_DIR) / data.get("location", "")
+            if base_models.place_below_models_dir(folder):  # elsewhere the model's own check says so
+                self._judge(folder, data.get("family", ""))
+        return data
+
+    def _judge(self, folder: Path, family: str) -> None:
+        try:
+            check_folder(folder, family if family in BASE_FAMILIES else None)
+        except BaseModelProblem as problem:
+            self.add_error("location", f"{problem}.")
+
+
 @admin.register(BaseModel)
 class BaseModelAdmin(admin.ModelAdmin):
-    list_display = ["title", "name", "family", "format", "resolution", "created_at"]
+    form = BaseModelForm
+    list_display = ["title", "name", "family", "format", "source", "hash_start", "resolution", "created_at"]
     list_filter = ["family", "format"]
-    search_fields = ["name", "title", "sha256"]
-    readonly_fields = ["created_at"]
+    search_fields = ["name", "title", "sha256", "source"]
+    readonly_fields = ["sha256", "source", "created_at"]
+
+    def get_readonly_fields(self, request: HttpRequest, base: BaseModel | None = None) -> list[str]:
+        """What runs and checkpoints rely on stays as it was added."""
+        return [*self.readonly_fields, *(["name", "family", "format", "location"] if base else [])]
+
+    def save_model(self, request: HttpRequest, base: BaseModel, form: forms.ModelForm, change: bool) -> None:
+        if not change and base.format == BaseModel.Format.DIFFUSERS:
+            base.sha256, base.source = content_hash(base.path), base.path.name
+        super().save_model(request, base, form, change)
+
+    @admin.display(description=_("content"))
+    def hash_start(self, base: BaseModel) -> str:
+        return base.sha256[:12]
 
 
 @admin.register(Dataset)

@@ -36,11 +36,12 @@ def fetch(hub_id: str, family: str, revision: str | None = None) -> Fetched:
     from huggingface_hub import HfApi, errors  # takes a while, and no other command needs it
 
     try:
-        info = HfApi().model_info(hub_id, revision=revision, timeout=HUB_SECONDS)
+        small = _download(hub_id, revision, list(CONFIGURATION))
+        commit = small.name  # the cache names its folders after the commits
+        info = HfApi().model_info(hub_id, revision=commit, timeout=HUB_SECONDS)
         files = base_folder.needed([file.rfilename for file in info.siblings or []], hub_id)
-        assert info.sha
-        base_folder.check_configuration(_download(hub_id, info.sha, list(CONFIGURATION)), family)
-        return Fetched(_download(hub_id, info.sha, files), info.sha)
+        base_folder.check_configuration(small, family)
+        return Fetched(_download(hub_id, commit, files), commit)
     except errors.RevisionNotFoundError as error:
         raise HubProblem(f"--revision: {hub_id} has no revision {revision!r} on the hub.") from error
     except errors.GatedRepoError as error:
@@ -59,18 +60,19 @@ def fetch(hub_id: str, family: str, revision: str | None = None) -> Fetched:
         raise HubProblem(_unreachable(hub_id, error)) from error
 
 
-def _download(hub_id: str, revision: str, files: list[str]) -> Path:
+def _download(hub_id: str, revision: str | None, files: list[str]) -> Path:
     from huggingface_hub import snapshot_download
 
     return Path(snapshot_download(hub_id, revision=revision, allow_patterns=files))
 
 
 def _in_cache(hub_id: str, revision: str | None) -> Fetched | None:
-    """A whole model that was fetched before; the cache names its folders after the commits."""
+    """A whole model that was fetched before."""
     from huggingface_hub import snapshot_download
 
-    try:
-        folder = Path(snapshot_download(hub_id, revision=revision, local_files_only=True))
+    try:  # the client vouches for the small files only; whether the large ones are there is seen at once
+        small = list(CONFIGURATION)
+        folder = Path(snapshot_download(hub_id, revision=revision, allow_patterns=small, local_files_only=True))
         base_folder.check_folder(folder)
     except (OSError, ValueError):
         return None

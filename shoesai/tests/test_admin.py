@@ -2,15 +2,21 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
+
 from django.apps import apps
 from django.contrib import admin
+from django.test import override_settings
 from django.urls import reverse
 
 from shoesai.accounts import create_token
+from shoesai.engine.base_folder import content_hash
 from shoesai.jobs import queue
 from shoesai.models import ApiToken, Job
 from shoesai.testing import BaseTestCase, finished_generation
 from training.models import BaseModel
+from training.tests.bases import hollow_base_folder
 
 OURS = ("shoesai", "training", "generation")
 
@@ -57,8 +63,19 @@ class AdminTest(BaseTestCase):
             data |= {"resolution": "512", "guidance_scale": "7.5"}
             page = self.client.post(reverse("admin:training_basemodel_add"), {**data, "location": location})
             self.assertContains(page, "below MODELS_DIR", msg_prefix=location)
-        self.client.post(reverse("admin:training_basemodel_add"), {**data, "location": "sd15"})
-        self.assertTrue(BaseModel.objects.filter(name="sd15").exists())
+
+    def test_a_base_model_is_judged_before_it_is_added_and_keeps_what_runs_rely_on(self) -> None:
+        data = {"name": "sd15", "title": "SD", "family": "sd15", "format": "diffusers", "location": "sd15"}
+        data |= {"resolution": "512", "guidance_scale": "7.5"}
+        with tempfile.TemporaryDirectory() as models, override_settings(MODELS_DIR=models):
+            page = self.client.post(reverse("admin:training_basemodel_add"), data)
+            self.assertContains(page, "there is no folder")
+            folder = hollow_base_folder(Path(models) / "sd15")
+            self.client.post(reverse("admin:training_basemodel_add"), data)
+            base = BaseModel.objects.get(name="sd15")
+            self.assertEqual((base.sha256, base.source), (content_hash(folder), "sd15"))
+            page = self.client.get(reverse("admin:training_basemodel_change", args=[base.pk]))
+            self.assertNotContains(page, 'name="location"')
 
     def test_tokens_show_no_secret_and_no_digest(self) -> None:
         secret = create_token(self.bob, "script")

@@ -10,6 +10,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from shoesai import terminal
+from shoesai.engine import single_file
 from shoesai.engine.base_folder import BaseModelProblem
 from shoesai.models import User
 from shoesai.terminal import DataCommand
@@ -81,6 +82,7 @@ class Command(DataCommand):
 
     def _from_file(self, file: Path, options: dict[str, Any]) -> NewBase:
         new = self._plain(options, how=FILE, origin=file.name)
+        single_file.read_checkpoint(file, new.family)
         tokenizer = options["tokenizer"] or base_models.known_tokenizer(new.family)
         if tokenizer is None:
             raise Refused(NO_TOKENIZER)
