@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from pathlib import Path
 
-from shoesai.engine.lora_header import MatrixShapes, Module, read_json
+from shoesai.engine.lora_header import MatrixShapes, Module
 from shoesai.engine.lora_names import PARTS, UNET, LoraProblem
+from shoesai.engine.tensor_file import Entry, TensorFileProblem, read_entries
 
 Shapes = dict[Module, tuple[int, ...]]
 """(part, module) → shape of its weight: [out, in], or [out, in, height, width] of a convolution."""
@@ -27,10 +28,10 @@ def base_shapes(folder: Path) -> Shapes:
     shapes: Shapes = {}
     for part in PARTS:
         for path in weight_files(folder / part):
-            for name, shape in _tensor_shapes(path).items():
+            for name, entry in entries_of(path).items():
                 module, _, kind = name.rpartition(".")
-                if kind == "weight" and len(shape) in (2, 4) and not module.endswith("embedding"):
-                    shapes[part, module.removeprefix("text_model.")] = shape
+                if kind == "weight" and len(entry.shape) in (2, 4) and not module.endswith("embedding"):
+                    shapes[part, module.removeprefix("text_model.")] = entry.shape
     if not any(part == UNET for part, _ in shapes):
         raise LoraProblem("the base model's files cannot be read: there is no UNet in safetensors files")
     return shapes
@@ -50,10 +51,9 @@ def check_fits(matrices: MatrixShapes, shapes: Shapes) -> None:
             )
 
 
-def _tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+def entries_of(path: Path) -> dict[str, Entry]:
+    """The tensors of one of a base model's files. Raises LoraProblem."""
     try:
-        with path.open("rb") as file:
-            header, _ = read_json(file, path.stat().st_size)
-        return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
-    except (OSError, LoraProblem, KeyError, TypeError) as error:
-        raise LoraProblem(f"the base model's file {path.name} cannot be read") from error
+        return read_entries(path)
+    except TensorFileProblem as problem:
+        raise LoraProblem(f"the base model's files cannot be read: {problem}") from problem

@@ -256,7 +256,7 @@ def write_safetensors(tensors: Mapping[str, RawTensor], metadata: Mapping[str, s
     ordered = sorted(tensors.items(), key=lambda item: (_FILE_ORDER[item[1].dtype], item[0]))
     for name, tensor in ordered:
         end = position + len(tensor.data)
-        header[name] = {"data_offsets": [position, end], "dtype": tensor.dtype, "shape": list(tensor.shape)}
+        header[name] = {"dtype": tensor.dtype, "shape": list(tensor.shape), "data_offsets": [position, end]}
         position = end
     text = json.dumps(header, separators=(",", ":")).encode()
     text += b" " * (-len(text) % 8)

@@ -106,7 +106,7 @@ def read_lora_header(path: str | Path) -> LoraHeader:
 
 def parse_header(file: BinaryIO, file_size: int, settings: dict[str, Any] | None = None) -> LoraHeader:
     """`settings` are the peft settings, where they lie outside the file. Raises LoraProblem."""
-    raw, data_start = read_json(file, file_size)
+    raw, data_start = _read_json(file, file_size)
     metadata = _metadata(raw.pop("__metadata__", {}))
     if not 0 < len(raw) <= MAX_TENSORS:
         raise LoraProblem(f"it holds {len(raw)} tensors; 1 to {MAX_TENSORS} are allowed")
@@ -184,8 +184,7 @@ def positive_number(value: Any) -> float | None:
     return number if math.isfinite(number) and number > 0 else None
 
 
-def read_json(file: BinaryIO, file_size: int) -> tuple[dict[str, Any], int]:
-    """The header of any safetensors file, and where its tensors begin. Raises LoraProblem."""
+def _read_json(file: BinaryIO, file_size: int) -> tuple[dict[str, Any], int]:
     prefix = file.read(8)
     if len(prefix) < 8:
         raise LoraProblem("the file is too short to be a safetensors file")

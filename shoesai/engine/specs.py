@@ -304,3 +304,36 @@ class NewBaseInputs(Spec):
     output_dir: str
     source: str = ""
     tokenizer: str = ""
+
+
+@dataclass(frozen=True)
+class MergeSpec(Spec):
+    """A LoRA fused into its base model, as a pipeline of its own."""
+
+    precision: str = "fp16"
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        _require("precision", self.precision in PRECISIONS, f"one of {', '.join(PRECISIONS)}")
+
+
+@dataclass(frozen=True)
+class MergeInputs(Spec):
+    """A diffusers folder, a LoRA file, and an empty folder for the result."""
+
+    base_model: str
+    lora: str
+    output_dir: str
+
+
+@dataclass(frozen=True)
+class CheckLoraSpec(Spec):
+    """Does the LoRA load on the base, and does it change what the UNet says?"""
+
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class CheckLoraInputs(Spec):
+    base_model: str
+    lora: str

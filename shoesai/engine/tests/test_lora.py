@@ -16,6 +16,7 @@ from torch import Tensor
 from shoesai.engine import lora
 from shoesai.engine.base_model import Base, load_base
 from shoesai.engine.lora_header import LoraProblem, read_lora_header
+from shoesai.engine.specs import ATTENTION_TARGETS
 from shoesai.engine.tests import tiny
 
 RANK, ALPHA = 4, 12
@@ -197,7 +198,7 @@ def test_the_number_of_trained_weights_follows_the_formula(base: Base) -> None:
     linears = [
         module
         for name, module in base.pipeline.unet.named_modules()
-        if name.endswith(lora.TARGETS) and isinstance(module, torch.nn.Linear)
+        if name.endswith(ATTENTION_TARGETS) and isinstance(module, torch.nn.Linear)
     ]
     weights = lora.add_trainable_lora(base.pipeline.unet, RANK, ALPHA, seed=1)
     assert len(linears) == 4 * tiny.ATTENTIONS
