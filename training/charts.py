@@ -72,13 +72,14 @@ def nice_ticks(low: float, high: float, about: int = 4) -> list[float]:
 
 
 def in_words(value: float, step: float = 0.0) -> str:
-    """With as many decimals as tell ticks `step` apart: 0.15, 1,500, 5e-05."""
+    """With as many decimals as tell ticks `step` apart, else with four digits: 0.15, 1,500, 5e-05."""
     if value == 0:
         return "0"
     if abs(value) < 1e-3:
         return f"{value:.3g}"
-    decimals = max(0, -math.floor(math.log10(step) + 1e-9)) if step else 4
-    return f"{value:,.{min(decimals, 6)}f}"
+    if not step:
+        return f"{value:,.4g}"
+    return f"{value:,.{min(6, max(0, -math.floor(math.log10(step) + 1e-9)))}f}"
 
 
 # --- axes -------------------------------------------------------------------------------------------------------

@@ -15,7 +15,6 @@ from shoesai.jobs import queue
 from shoesai.models import ApiToken, Job
 from shoesai.testing import BaseTestCase, finished_generation, starter
 from training.models import TrainingMetric, TrainingRun
-from training.views import sparkline
 
 
 class SignInTest(BaseTestCase):
@@ -162,11 +161,6 @@ class TrainingPageTest(BaseTestCase):
             TrainingMetric.objects.create(run=run, step=1, loss=1, learning_rate=1e-4, grad_norm=1)
             counts.append(queries())
         self.assertEqual(counts[1], counts[2])
-
-    def test_a_curve_needs_two_points_and_spans_the_drawing(self) -> None:
-        points = [TrainingMetric(step=step, loss=loss) for step, loss in enumerate((3.0, 2.0, 1.0))]
-        self.assertEqual(sparkline(points[:1]), "")
-        self.assertEqual(sparkline(points), "0.0,1.0 80.0,16.0 160.0,31.0")
 
 
 class ErrorPagesTest(BaseTestCase):

@@ -25,7 +25,7 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 });
 
 const toasts = document.getElementById("toasts");
-function toast(words) {
+export function toast(words) {
   if (!toasts || [...toasts.children].some((item) => item.textContent === words)) return;
   const item = document.createElement("p");
   item.textContent = words;
