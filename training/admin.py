@@ -12,17 +12,8 @@ from django.utils.translation import gettext_lazy as _
 from shoesai.admin import ReadOnly
 from shoesai.engine.base_folder import BaseModelProblem, check_folder, content_hash
 from shoesai.engine.specs import BASE_FAMILIES
-from training import base_models
-from training.models import (
-    BaseModel,
-    Checkpoint,
-    Dataset,
-    DatasetVersion,
-    Photo,
-    TrainingMetric,
-    TrainingRun,
-    ValidationImage,
-)
+from training import base_models, run_admin  # noqa: F401  # registers runs and what hangs on them
+from training.models import BaseModel, Dataset, DatasetVersion, Photo
 
 
 class BaseModelForm(forms.ModelForm):
@@ -98,45 +89,3 @@ class PhotoAdmin(ReadOnly, admin.ModelAdmin):
     @admin.display(description=_("caption"))
     def caption_start(self, photo: Photo) -> str:
         return photo.caption[:80]
-
-
-class CheckpointInline(ReadOnly, admin.TabularInline):
-    model = Checkpoint
-    fields = ["step", "rank", "lora_alpha", "blob", "created_at"]
-    extra = 0
-
-
-@admin.register(TrainingRun)
-class TrainingRunAdmin(ReadOnly, admin.ModelAdmin):
-    list_display = ["name", "owner", "team", "state", "base_model", "dataset_version", "resume_step", "created_at"]
-    list_filter = ["state", "family", "base_model", "team", "created_at"]
-    search_fields = ["name", "owner__username", "dataset_version__dataset__name", "id"]
-    list_select_related = ["owner", "team", "base_model", "dataset_version__dataset"]
-    date_hierarchy = "created_at"
-    inlines = [CheckpointInline]
-
-
-@admin.register(Checkpoint)
-class CheckpointAdmin(ReadOnly, admin.ModelAdmin):
-    list_display = ["name", "family", "rank", "lora_alpha", "owner", "created_at"]
-    list_filter = ["family", "rank", "created_at"]
-    search_fields = ["run__name", "blob__sha256"]
-    list_select_related = ["run__owner"]
-
-    @admin.display(description=_("owner"), ordering="run__owner")
-    def owner(self, checkpoint: Checkpoint) -> str:
-        return str(checkpoint.run.owner)
-
-
-@admin.register(TrainingMetric)
-class TrainingMetricAdmin(ReadOnly, admin.ModelAdmin):
-    list_display = ["run", "step", "loss", "learning_rate", "grad_norm"]
-    search_fields = ["run__name"]
-    list_select_related = ["run"]
-
-
-@admin.register(ValidationImage)
-class ValidationImageAdmin(ReadOnly, admin.ModelAdmin):
-    list_display = ["run", "step", "seq", "prompt", "seed"]
-    search_fields = ["run__name", "prompt"]
-    list_select_related = ["run"]
