@@ -102,7 +102,9 @@ def test_a_float64_tensor_is_not_sent_to_the_device() -> None:
 def test_training_touches_no_float64(
     base_folder: str, photos: tuple[PhotoInput, ...], output: Path, emitted: Recorder, never: Callable[[], None]
 ) -> None:
-    spec = TrainSpec(resolution=64, max_train_steps=1, lr_warmup_steps=0, lr_warmup_steps=0, gradient_accumulation_steps=1, validation_steps=0)
+    spec = TrainSpec(
+        resolution=64, max_train_steps=1, lr_warmup_steps=0, gradient_accumulation_steps=1, validation_steps=0
+    )
     with RefuseFloat64():
         trainer.train(spec, TrainInputs(base_folder, photos, str(output)), emitted, never)
 

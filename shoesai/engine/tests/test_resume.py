@@ -96,7 +96,8 @@ def test_a_state_of_another_recipe_or_other_photos_is_refused_by_name(
     base_folder: str, photos: Photos, tmp_path: Path
 ) -> None:
     state = kept_state(trained(SPEC, base_folder, photos, tmp_path)["checkpoint"][0])
-    for name, value in (("rank", 4), ("learning_rate", 1e-5), ("snr_gamma", 5.0)):
+    others: dict[str, Any] = {"rank": 4, "learning_rate": 1e-5, "snr_gamma": 5.0}
+    for name, value in others.items():
         with pytest.raises(SpecError, match=f"{name}: is .*clone the run"):
             trained(dataclasses.replace(SPEC, **{name: value}), base_folder, photos, tmp_path, [state])
     inputs = TrainInputs(base_folder, photos[1:], str(tmp_path), (state,), "other photos")
