@@ -125,7 +125,7 @@ class TrainingRunQuerySet(OwnedQuerySet):
         if not user.is_authenticated:
             return self.none()
         mine = Q(owner=user) | Q(team__in=user.teams.all())
-        return self.filter(mine | Q(state=TrainingRun.State.IMPORTED))
+        return self.filter(mine | Q(shared=True))
 
 
 class TrainingRun(Owned):
@@ -150,6 +150,7 @@ class TrainingRun(Owned):
     )
     spec = models.JSONField(default=dict, help_text=_("The TrainSpec, as it was when the run was queued."))
     state = models.CharField(max_length=16, choices=State.choices, default=State.QUEUED)
+    shared = models.BooleanField(default=False, help_text=_("Found in MODELS_DIR, so everybody may use it."))
     pause_requested = models.BooleanField(default=False, help_text=_("Its job was cancelled to pause the run."))
     notify = models.BooleanField(default=False, help_text=_("Send the owner an e-mail when it ends."))
     parent = models.ForeignKey(

@@ -20,18 +20,16 @@ from typing import Any
 from django.conf import settings
 from django.db import transaction
 
-from shoesai import files
-from shoesai.engine.lora_header import LoraHeader, LoraProblem, read_lora_header
+from shoesai.engine.lora_formats import MAX_BYTES, WEIGHTS
+from shoesai.engine.lora_header import LoraHeader, read_lora_header
+from shoesai.engine.lora_names import LoraProblem
 from shoesai.models import User
-from training.models import BaseModel, Checkpoint, TrainingRun
-from training.results import SAFETENSORS
+from training.imports import STEPS_IN_NAME, keep_imported, new_imported_run
+from training.models import BaseModel, TrainingRun
 from training.services import is_run_name
 
-WEIGHTS = "pytorch_lora_weights.safetensors"
 PICKLES = {".bin", ".pt", ".pth", ".ckpt", ".pkl"}
-MAX_BYTES = 2 * 1024**3
 _CHECKPOINT = re.compile(r"checkpoint-(\d{1,9})")
-_STEPS_IN_NAME = re.compile(r"(\d{1,9})_?steps")
 
 
 @dataclass(frozen=True)
@@ -150,18 +148,11 @@ def _register(user: User, run_name: str, found: Found) -> tuple[str, bool]:
         same = run.checkpoints.filter(blob_id=digest).first() if run else None
         if same and found.step in (None, same.step):
             return same.name, False
-        if run and run.state != TrainingRun.State.IMPORTED:
-            raise LeftOut(f"a run named {run_name} was trained here; rename this folder to register it too.")
+        if run and not run.shared:
+            raise LeftOut(f"a run named {run_name} was trained here or imported; rename this folder to register it.")
         if run and run.family != base.family:
             raise LeftOut(f"is for {base.family} models, but the rest of {run_name} is for {run.family}.")
-        run = run or TrainingRun.objects.create(
-            owner=user,
-            team=user.home_team(),
-            name=run_name,
-            base_model=base,
-            family=base.family,
-            state=TrainingRun.State.IMPORTED,
-        )
+        run = run or new_imported_run(user, run_name, base, shared=True)
         return _keep(run, found, header, data)
 
 
@@ -172,21 +163,15 @@ def _keep(run: TrainingRun, found: Found, header: LoraHeader, data: bytes) -> tu
         return taken.name, False  # the final weights again, saved in another way than the last checkpoint
     if taken:
         raise LeftOut(f"{taken.name} is registered with other bytes; rename the run's folder to add it.")
-    checkpoint = Checkpoint.objects.create(
-        run=run,
-        step=step,
-        family=run.family,
-        blob=files.publish(data, SAFETENSORS),
-        rank=header.rank,
-        lora_alpha=header.alpha or header.rank,  # a file that does not say is loaded with scale 1
-    )
+    alpha = header.alpha or header.rank  # a file that does not say is loaded with scale 1
+    checkpoint = keep_imported(run, step, data, rank=header.rank, alpha=alpha)
     return checkpoint.name, True
 
 
 def _final_step(run: TrainingRun) -> int:
     """The last checkpoint's, or what a name like `lora_casual_shoes_3000steps_full` says; 0 is unknown."""
     last = run.checkpoints.order_by("-step").first()
-    said = _STEPS_IN_NAME.search(run.name)
+    said = STEPS_IN_NAME.search(run.name)
     return max(last.step if last else 0, int(said[1]) if said else 0)
 
 

@@ -2,23 +2,41 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 
 from shoesai import files
-from shoesai.engine.specs import BaseFolder, BaseSpec, NewBaseInputs, PhotoInput, StateInput, TrainInputs, TrainSpec
+from shoesai.engine.specs import (
+    BaseFolder,
+    BaseSpec,
+    CheckLoraInputs,
+    CheckLoraSpec,
+    GenerateInputs,
+    GenerateSpec,
+    ImageUnit,
+    MergeInputs,
+    MergeSpec,
+    NewBaseInputs,
+    PhotoInput,
+    StateInput,
+    TrainInputs,
+    TrainSpec,
+)
 from shoesai.jobs.engine_child import Event
 from shoesai.jobs.queue import Claim, JobFailed
 from shoesai.jobs.runner import Handlers, drive_engine
 from training import base_models, results
 from training.holdout import held_out
 from training.measuring import MEASURED
-from training.models import BaseModel, TrainingRun
+from training.models import BaseModel, Checkpoint, TrainingRun
 from training.scan import scan
+from training.work import MERGED_FROM, writing
 
 
 def train_lora(claim: Claim) -> dict[str, Any]:
@@ -119,3 +137,70 @@ def add_base_model(claim: Claim) -> dict[str, Any]:
         with claim.committing():
             base = base_models.publish(new, staged, done["sha256"])
     return {"base_model": base.name, **{name: done[name] for name in ("sha256", "parameters", "bytes")}}
+
+
+def merge_lora(claim: Claim) -> dict[str, Any]:
+    """The checkpoint fused into its base, as a folder that the one who asked takes away."""
+    checkpoint = _checkpoint_of(claim)
+    with writing(claim.job) as folder:
+        inputs = MergeInputs(
+            base_model=str(checkpoint.run.base_model.path),
+            lora=str(files.path_of(checkpoint.blob_id)),
+            output_dir=str(folder),
+        )
+        done = drive_engine(claim, MergeSpec(claim.job.spec["precision"]), inputs, {})
+        facts = {name: done[name] for name in ("modules", "scale", "precision")}
+        (folder / MERGED_FROM).write_text(json.dumps({**_origin(checkpoint), **facts}, indent=2) + "\n", "utf-8")
+    return {**facts, "seconds": done["seconds"]}
+
+
+def _origin(checkpoint: Checkpoint) -> dict[str, Any]:
+    base = checkpoint.run.base_model
+    return {
+        "checkpoint": checkpoint.name,
+        "lora_sha256": checkpoint.blob_id,
+        "base_model": base.name,
+        "base_model_sha256": base.sha256,
+    }
+
+
+def check_lora(claim: Claim) -> dict[str, Any]:
+    """Whether a LoRA loads on a base in the engine, and how much it changes there."""
+    base = BaseModel.objects.filter(pk=claim.job.spec["base_model"]).first()
+    if base is None:
+        raise JobFailed("no_base_model", "The base model was removed before the LoRA could be checked.")
+    inputs = CheckLoraInputs(base_model=str(base.path), lora=str(files.path_of(claim.job.spec["blob"])))
+    done = drive_engine(claim, CheckLoraSpec(), inputs, {})
+    return {name: done[name] for name in ("change", "output", "seconds")}
+
+
+def try_checkpoint(claim: Claim) -> dict[str, Any]:
+    """The same picture twice, as `without.png` and `with.png`: by the bare base, and with the checkpoint on it."""
+    checkpoint, wish = _checkpoint_of(claim), claim.job.spec
+    base, lora = checkpoint.run.base_model, str(files.path_of(checkpoint.blob_id))
+    spec = GenerateSpec(
+        prompt=wish["prompt"],
+        width=base.resolution,
+        height=base.resolution,
+        images=(ImageUnit(seq=0, seed=wish["seed"]),),
+        num_inference_steps=wish["steps"],
+        guidance_scale=base.guidance_scale,
+    )
+    seconds = 0.0
+    with writing(claim.job) as folder:
+        for name, weights, loras in (("without", (), ()), ("with", (1.0,), (lora,))):
+            (folder / name).mkdir()
+            inputs = GenerateInputs(base_model=str(base.path), output_dir=str(folder / name), loras=loras)
+            done = drive_engine(claim, replace(spec, lora_weights=weights), inputs, {}, operation="generate")
+            (folder / name / "0.png").rename(folder / f"{name}.png")
+            seconds += done["seconds"]
+    return {"seconds": round(seconds, 3)}
+
+
+def _checkpoint_of(claim: Claim) -> Checkpoint:
+    checkpoint = (
+        Checkpoint.objects.select_related("run__base_model").filter(pk=claim.job.spec["checkpoint"]).first()
+    )
+    if checkpoint is None:
+        raise JobFailed("no_checkpoint", "The checkpoint was deleted before its turn came.")
+    return checkpoint
