@@ -104,8 +104,10 @@ class Lora:
 
 
 def read_lora(path: Path) -> Lora:
-    """A file in diffusers or kohya form, or a PEFT folder (or the file in it). Raises LoraProblem."""
+    """A file in diffusers or kohya form, or a folder of diffusers or PEFT (or the file in it). Raises LoraProblem."""
     try:
+        if (path / WEIGHTS).is_file():
+            return read_lora(path / WEIGHTS)
         if path.is_dir():
             return _read_peft_folder(path)
         data = _read_bounded(path, MAX_BYTES)
@@ -164,7 +166,7 @@ def _read_peft_folder(folder: Path) -> Lora:
     """The adapter in the folder, or those of UNet and text encoder in folders of these names below it."""
     found = [place for place in (folder, *(folder / part for part in PARTS)) if (place / PEFT_WEIGHTS).is_file()]
     if not found:
-        raise LoraProblem(f"the folder holds no {PEFT_WEIGHTS}; it is not a PEFT adapter")
+        raise LoraProblem(f"the folder holds neither {WEIGHTS} nor {PEFT_WEIGHTS}")
     loras = []
     for place in found:
         if not (place / PEFT_CONFIG).is_file():

@@ -9,12 +9,14 @@ from django.core.management.base import CommandError, CommandParser
 
 from shoesai import terminal
 from shoesai.models import Job, User
+from training.management.pipelines import write_final_pipeline
 from training.models import TrainingRun
 from training.outputs import write_outputs
 
 
 def add_following_flags(parser: CommandParser) -> None:
     parser.add_argument("--output_dir", type=Path, help="Where checkpoints and pictures are written at the end.")
+    parser.add_argument("--no-final-pipeline", action="store_true", help="Leave it out of --output_dir: it is large.")
     parser.add_argument("--no-follow", action="store_true", help="Queue it and return; writes no --output_dir.")
 
 
@@ -54,6 +56,8 @@ def follow_run(run: TrainingRun, options: dict[str, Any]) -> Job:
         raise
     if options["output_dir"]:
         write_outputs(run, options["output_dir"])
+        if not options["no_final_pipeline"]:
+            write_final_pipeline(run, options["output_dir"], quiet=options["verbosity"] == 0)
     return job
 
 

@@ -215,6 +215,13 @@ class ConvertLoraTest(ExportCase):
         self.assertEqual(told["files"], [str(out / "spring_checkpoint-40_kohya.safetensors")])
         self.assertEqual(Path(told["files"][0]).read_bytes(), download(checkpoint, "kohya").data)
 
+    def test_diffusers_without_a_file_name_is_a_folder_as_diffusers_loads_it(self) -> None:
+        out = self.folder / "lora"
+        told = self.told_by("convert_lora", self.trained().name, "--to", "diffusers", "--out", str(out))
+        self.assertEqual(told["files"], [str(out / "pytorch_lora_weights.safetensors")])
+        again = self.told_by("convert_lora", str(out), "--to", "kohya", "--out", str(self.folder / "k.safetensors"))
+        self.assertEqual((again["from"], again["scale"]), ("diffusers", 2))
+
     def test_a_dry_run_writes_nothing(self) -> None:
         out = self.folder / "a.safetensors"
         told = self.told_by("convert_lora", self.trained().name, "--to", "kohya", "--out", str(out), "--dry-run")

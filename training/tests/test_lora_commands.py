@@ -23,6 +23,7 @@ from training.imports import new_imported_run
 from training.models import STARTER_WEIGHTS, Checkpoint, TrainingRun
 from training.results import SAFETENSORS
 from training.tests.loras import kohya_lora, lora_bytes, starter_lora
+from training.tests.pictures_for_tests import good_dataset
 
 
 class LoraCommandsTest(People, TransactionTestCase):
@@ -129,6 +130,23 @@ class LoraCommandsTest(People, TransactionTestCase):
                          {"checkpoints", "lora_weights", "final_pipeline", "spec.json", "metrics.jsonl"})  # fmt: skip
         self.assertFalse([path for path in to.rglob("*.json") if str(settings.BASE_DIR) in path.read_text()])
         self.assert_nothing_lies_about()
+
+    def test_a_training_from_the_terminal_ends_with_the_whole_layout(self) -> None:
+        photos, out = good_dataset(self.folder / "casual" / "train"), self.folder / "out"
+        self.told_by("train_lora", "--dataset_path", str(photos), "--output_dir", str(out), "--max_train_steps", "2",
+                     "--gradient_accumulation_steps", "1", "--checkpointing_steps", "2", "--validation_steps", "0",
+                     "--lr_warmup_steps", "0", "--learning_rate", "0.01")  # fmt: skip
+        self.assertTrue((out / "final_pipeline" / "model_index.json").is_file())
+        spec = json.loads((out / "spec.json").read_text())
+        self.assertEqual((spec["rank"], spec["max_train_steps"]), (8, 2))
+        losses = [json.loads(line) for line in (out / "metrics.jsonl").read_text().splitlines()]
+        self.assertEqual(losses[-1]["step"], 2)
+        weights = out / "lora_weights" / "pytorch_lora_weights.safetensors"
+        back = self.folder / "back.safetensors"
+        for form, target in (("kohya", self.folder / "k.safetensors"), ("peft", self.folder / "peft")):
+            self.told_by("convert_lora", str(weights), "--to", form, "--out", str(target))
+            self.told_by("convert_lora", str(target), "--to", "diffusers", "--out", str(back))
+            self.assertEqual(back.read_bytes(), weights.read_bytes())
 
     def predict(self, pipeline: StableDiffusionPipeline) -> torch.Tensor:
         generator = torch.Generator().manual_seed(5)

@@ -177,7 +177,8 @@ class FollowingTest(CommandLine):
     def follow(self, *story: Any) -> Any:
         steps = iter(story)
         with patch("shoesai.terminal.time.sleep", side_effect=lambda _: next(steps)()):
-            return self.train("--dataset_path", str(self.photos), "--output_dir", str(self.folder / "out"))
+            return self.train("--dataset_path", str(self.photos), "--output_dir", str(self.folder / "out"),
+                              "--no-final-pipeline")  # fmt: skip
 
     def learn(self) -> None:
         run = TrainingRun.objects.get()
@@ -204,6 +205,8 @@ class FollowingTest(CommandLine):
                 "checkpoints/checkpoint-1000/pytorch_lora_weights.safetensors",
                 "lora_weights/pytorch_lora_weights.safetensors",
                 "validation/step-000500_0_seed42.png",
+                "spec.json",
+                "metrics.jsonl",
             },
         )
         self.assertEqual(written["lora_weights/pytorch_lora_weights.safetensors"].read_bytes(), lora_bytes(fill=1000))

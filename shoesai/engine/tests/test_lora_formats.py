@@ -445,7 +445,7 @@ def test_adapter_configs_of_strangers(config: bytes, words: str | None) -> None:
 
 
 def test_a_folder_without_its_parts_says_what_is_missing(tmp_path: Path) -> None:
-    with pytest.raises(LoraProblem, match="no adapter_model"):
+    with pytest.raises(LoraProblem, match="neither pytorch_lora_weights"):
         read_lora(tmp_path)
     write(tmp_path, {PEFT_WEIGHTS: b"x"})
     with pytest.raises(LoraProblem, match="which says its alpha; add it"):

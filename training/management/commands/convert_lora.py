@@ -9,7 +9,7 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from shoesai import terminal
-from shoesai.engine.lora_formats import PEFT_WEIGHTS, lora_files
+from shoesai.engine.lora_formats import PEFT_WEIGHTS, WEIGHTS, lora_files
 from shoesai.engine.lora_names import FORMS
 from shoesai.terminal import DataCommand
 from training.exports import Files, files_of
@@ -27,7 +27,7 @@ class Command(DataCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         add_source(parser)
         parser.add_argument("--to", required=True, choices=FORMS)
-        parser.add_argument("--out", required=True, metavar="PATH", help="A file; a folder for PEFT.")
+        parser.add_argument("--out", required=True, metavar="PATH", help="A .safetensors file; else a folder.")
         parser.add_argument("--dry-run", action="store_true", help="Say what would be written, and write nothing.")
         super().add_arguments(parser)
 
@@ -72,8 +72,10 @@ def _places(made: Files, form: str, source: LoraSource, out: str) -> dict[Path, 
             raise CommandError(text, returncode=terminal.USAGE)
         return {target / name: data for name, data in made.items()}
     (data,) = made.values()
+    if form == "diffusers" and (target.is_dir() or target.suffix != ".safetensors"):
+        return {target / WEIGHTS: data}  # what load_lora_weights looks for in a folder
     if target.is_dir() or out.endswith(os.sep):
-        stem = Path(source.name.replace("/", "_")).stem if source.path else source.name.replace("/", "_")
+        stem = source.path.stem if source.path else source.name.replace("/", "_")
         target = target / f"{stem}_{form}.safetensors"
     return {target: data}
 
