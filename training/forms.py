@@ -196,9 +196,10 @@ class TrainForm(forms.Form):
         return data
 
     def spec(self) -> TrainSpec | None:
-        """None while something keeps it from being one."""
+        """What is to be trained, on photos and a base that are there; None while something keeps it from being so."""
         self.is_valid()
-        return self.cleaned_data.get("spec")
+        complete = {"dataset_version", "base_model", "spec"} <= self.cleaned_data.keys()
+        return self.cleaned_data["spec"] if complete else None
 
     def _show(self, error: SpecError) -> None:
         """At the field that it names, `validation_seeds[1]` at `validation_seeds`."""

@@ -18,16 +18,20 @@ from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.template.loader import render_to_string
+from django.utils.http import content_disposition_header
 from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
 from shoesai.auth import caller
+from shoesai.engine.lora_names import LoraProblem
 from shoesai.engine.specs import TrainSpec
 from shoesai.jobs.queue import QueueFull
 from shoesai.models import Job, User
-from training import forms, recipe
+from training import exports, forms, recipe
 from training.charts import sparkline
 from training.comparing import Comparison
+from training.exports import FORMATS
 from training.filters import RunFilter
 from training.forms import TrainForm
 from training.measuring import KIND as MEASURING
@@ -129,7 +133,7 @@ def _view_of(request: HttpRequest, run_id: UUID) -> RunView:
 
 def _pieces(request: HttpRequest, view: RunView) -> dict[str, Piece]:
     """They hold no CSRF token, which is another one each time."""
-    context = {"view": view, "run": view.run}
+    context = {"view": view, "run": view.run, "formats": FORMATS}
     return {
         name: Piece(name, render_to_string(f"training/_run_{name}.html", context, request))
         for name in ("head", *PIECES)
@@ -226,9 +230,21 @@ def pin(request: HttpRequest, pk: UUID) -> HttpResponse:
 
 @login_required
 @require_safe
-def download(request: HttpRequest, pk: UUID, form: str) -> HttpResponseBase:
+def download(request: HttpRequest, pk: UUID, form: str) -> HttpResponse:
     checkpoint = _checkpoint_of(request, pk)
-    raise Http404(str(checkpoint))
+    if form not in FORMATS:
+        raise Http404
+    try:
+        made = exports.download(checkpoint, form)
+    except LoraProblem as problem:
+        messages.error(request, str(problem))
+        return redirect("training-run", checkpoint.run_id)
+    except FileNotFoundError as error:
+        raise Http404(_("The file of this checkpoint is missing; tell whoever runs this site.")) from error
+    response = HttpResponse(made.data, content_type=made.mime)
+    response["Content-Disposition"] = str(content_disposition_header(True, made.file_name))
+    response["Cache-Control"] = "private, no-store"
+    return response
 
 
 # --- a new run --------------------------------------------------------------------------------------------------

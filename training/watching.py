@@ -296,4 +296,7 @@ class RunView:
     @cached_property
     def engine(self) -> list[tuple[str, str]]:
         """Device, precision and versions, as the engine told them."""
-        return [(key.replace("_", " "), recipe.shown(value)) for key, value in self.run.engine.items()]
+        return [
+            (key.replace("_", " "), f"{value:,}" if type(value) is int else recipe.shown(value))
+            for key, value in self.run.engine.items()
+        ]

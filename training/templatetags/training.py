@@ -32,10 +32,13 @@ def duration(seconds: float | None) -> str:
 
 @register.filter
 def memory(size: int | None) -> str:
-    """1.4 GB, 310 MB."""
+    """1.4 GB, 3.1 MB, 12 KB."""
     if not size:
         return "–"
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+    for unit, one in (("GB", 1e9), ("MB", 1e6)):
+        if size >= one:
+            return f"{size / one:.1f} {unit}"
+    return f"{size / 1e3:.0f} KB"
 
 
 @register.filter
