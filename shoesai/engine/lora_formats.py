@@ -313,7 +313,7 @@ def _peft_files(lora: Lora) -> Iterator[tuple[str, bytes]]:
 
 def _settings_text(lora: Lora) -> str:
     """The least that makes peft build exactly these modules with exactly these scales."""
-    settings = {}
+    settings: dict[str, Any] = {}
     for part in lora.parts:
         own = {module: matrices for (its_part, module), matrices in lora.modules.items() if its_part == part}
         rank = _commonest(matrices.rank for matrices in own.values())

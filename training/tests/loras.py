@@ -13,6 +13,7 @@ from shoesai.engine.base_shapes import base_shapes
 from shoesai.engine.lora_formats import RawTensor, write_safetensors
 from training.models import STARTER_WEIGHTS
 
+Arrays = dict[str, np.ndarray[Any, Any]]
 _MODULE = "unet.down_blocks.0.attentions.0.transformer_blocks.0.attn2.to_k"
 
 
@@ -28,7 +29,7 @@ def lora_bytes(*, text_width: int = 768, rank: int = 4, alpha: float | None = 8,
 
 def starter_lora(*, rank: int = 8, alpha: int = 16, seed: int = 1, step: int = 40) -> bytes:
     """As our trainer writes it: every attention projection of the starter, its settings in the metadata."""
-    tensors = {}
+    tensors: Arrays = {}
     for module, down, up in _matrices(rank, seed):
         tensors |= {f"unet.{module}.lora_A.weight": down, f"unet.{module}.lora_B.weight": up}
     settings = {"unet.r": rank, "unet.lora_alpha": alpha, "unet.target_modules": ["to_k", "to_out.0", "to_q", "to_v"],
@@ -40,7 +41,7 @@ def starter_lora(*, rank: int = 8, alpha: int = 16, seed: int = 1, step: int = 4
 
 def kohya_lora(*, rank: int = 8, alpha: int = 16, seed: int = 1, metadata: dict[str, str] | None = None) -> bytes:
     """As kohya's sd-scripts name it, by their rule and not by our converter."""
-    tensors = {}
+    tensors: Arrays = {}
     for module, down, up in _matrices(rank, seed):
         name = "lora_unet_" + module.replace(".", "_")
         tensors |= {f"{name}.lora_down.weight": down, f"{name}.lora_up.weight": up}
@@ -50,7 +51,7 @@ def kohya_lora(*, rank: int = 8, alpha: int = 16, seed: int = 1, metadata: dict[
 
 def peft_lora(*, rank: int = 8, alpha: int = 16, seed: int = 1) -> dict[str, bytes]:
     """As peft's save_pretrained names files and tensors."""
-    tensors = {}
+    tensors: Arrays = {}
     for module, down, up in _matrices(rank, seed):
         name = f"base_model.model.{module}"
         tensors |= {f"{name}.lora_A.weight": down, f"{name}.lora_B.weight": up}
