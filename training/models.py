@@ -276,7 +276,10 @@ class CheckpointQuerySet(models.QuerySet):
 
 
 class Checkpoint(models.Model):
-    """A LoRA that can be used: one safetensors file in diffusers format, alpha kept in its metadata."""
+    """A LoRA that can be used: one safetensors file that says its alpha.
+
+    Ours are in diffusers form, an imported one may be in kohya's.
+    """
 
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
     run = models.ForeignKey(TrainingRun, on_delete=models.CASCADE, related_name="checkpoints")

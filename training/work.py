@@ -50,7 +50,12 @@ def take(job: Job, destination: Path) -> Path:
         _move(source, whole)
         if destination.exists():
             destination.rename(older)
-        whole.rename(destination)
+        try:
+            whole.rename(destination)
+        except BaseException:
+            if older.exists():
+                older.rename(destination)
+            raise
     return destination
 
 

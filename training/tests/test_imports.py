@@ -4,10 +4,12 @@ from __future__ import annotations
 
 import json
 import tempfile
+from importlib import import_module
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
+from django.apps import apps
 from django.core.management import CommandError, call_command
 from django.test import override_settings
 
@@ -18,6 +20,7 @@ from shoesai.engine.tests.bad_loras import BAD_FILES, OF_ANOTHER_BASE
 from shoesai.models import Blob
 from shoesai.testing import BaseTestCase, starter
 from training.catalogue import UnknownModel, find_checkpoint, list_models
+from training.imports import new_imported_run
 from training.models import BaseModel, Checkpoint, Family, TrainingRun
 from training.scan import scan
 from training.tests.loras import kohya_lora, lora_bytes, peft_lora, starter_lora
@@ -161,6 +164,11 @@ class WhoseTest(ImportCase):
         with self.assertRaises(UnknownModel):
             find_checkpoint(self.charlie, "bought/checkpoint-0")
         self.assertEqual([row["name"] for row in list_models(self.charlie)], ["starter"])
+
+    def test_what_was_imported_before_there_were_two_ways_stays_everybodys(self) -> None:
+        run = new_imported_run(self.alice, "found", starter())
+        import_module("training.migrations.0004_shared_runs").share_what_was_found(apps, None)
+        self.assertIn(run, TrainingRun.objects.visible_to(self.charlie))
 
     def test_a_folder_of_that_name_in_models_dir_does_not_open_it_to_everybody(self) -> None:
         self.import_it(self.put("a.safetensors", kohya_lora()))
