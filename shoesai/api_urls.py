@@ -7,6 +7,7 @@ from drf_spectacular.views import SpectacularAPIView
 from generation.api import GenerateView, ImageFileView, ImageView
 from shoesai.api import DocsView, HealthView, JobCancelView, JobsView, JobView, NothingHereView
 from training.api import (
+    CheckpointFileView,
     ModelsView,
     ModelView,
     RunCancelView,
@@ -33,6 +34,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/runs/<uuid:id>/cancel", RunCancelView.as_view(), name="api-run-cancel"),
     path("api/runs/<uuid:id>/metrics", RunMetricsView.as_view(), name="api-run-metrics"),
     path("api/runs/<uuid:id>/events", RunEventsView.as_view(), name="api-run-events"),
+    path("api/checkpoints/<uuid:id>/file", CheckpointFileView.as_view(), name="api-checkpoint-file"),
     path("api/jobs", JobsView.as_view(), name="api-jobs"),
     path("api/jobs/<uuid:id>", JobView.as_view(), name="api-job"),
     path("api/jobs/<uuid:id>/cancel", JobCancelView.as_view(), name="api-job-cancel"),

@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import hashlib
+import logging
 from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
-from django.http import HttpResponseBase
+from django.http import HttpResponse, HttpResponseBase
 from django.urls import reverse
+from django.utils.cache import get_conditional_response
+from django.utils.http import content_disposition_header, quote_etag
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import NotFound, ValidationError
+from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
+from shoesai import files
 from shoesai.api import (
     IDEMPOTENCY_KEY,
     JOB_EXAMPLE,
@@ -30,10 +36,13 @@ from shoesai.api import (
     with_etag,
 )
 from shoesai.auth import caller
+from shoesai.engine.lora_names import LoraProblem
 from shoesai.models import ApiToken
 from shoesai.problems import Problem, documented
 from training.catalogue import list_models, model_row
-from training.models import Family, TrainingRun
+from training.exports import FORMATS, ZIP, Download, download
+from training.models import Checkpoint, Family, TrainingRun
+from training.results import SAFETENSORS
 from training.run_requests import InvalidRun, request_run
 from training.serializers import (
     MAX_STEPS,
@@ -49,6 +58,8 @@ from training.serializers import (
 )
 from training.services import WrongState, cancel_training, may_act, pause_training, resume_training
 from training.standing import with_standing
+
+logger = logging.getLogger(__name__)
 
 CHECKPOINT: dict[str, Any] = {
     "id": "7c1d3b0e-5a34-4e0e-9d5c-0f2f4f6d8a01",
@@ -149,6 +160,7 @@ RUN: dict[str, Any] = {
             "sha256": "0c1d…",
             "size": 466432,
             "url": CHECKPOINT["path"],
+            "file": f"/api/checkpoints/{CHECKPOINT['id']}/file",
         }
     ],
     "parent": None,
@@ -429,3 +441,57 @@ class RunEventsView(ApiView):
         lines = list(run.events.filter(pk__gt=after).order_by("pk")[:limit])
         said = {"events": EventSerializer(lines, many=True).data, "after": lines[-1].pk if lines else after}
         return with_etag(request, Response(said))
+
+
+# --- checkpoints as files -----------------------------------------------------------------------------------
+class FileRenderer(BaseRenderer):
+    """For the schema; the file goes out as it was made."""
+
+    media_type = SAFETENSORS
+    format = "safetensors"
+
+
+class CheckpointFileView(ApiView):
+    renderer_classes = [FileRenderer]
+
+    @extend_schema(
+        operation_id="get_checkpoint_file",
+        summary="A checkpoint for another tool",
+        description=(
+            "One safetensors file, or several in a ZIP: `diffusers`, `kohya` (A1111, ComfyUI, InvokeAI), `peft`, `hub` "
+            "(with a model card and pictures). The scale is right in each: alpha is written into every format."
+        ),
+        tags=["models"],
+        parameters=[OpenApiParameter("format", enum=list(FORMATS), default="diffusers", description="For which tool.")],
+        responses={
+            (200, SAFETENSORS): OpenApiTypes.BINARY,
+            (200, ZIP): OpenApiTypes.BINARY,
+            304: OpenApiResponse(description="Unchanged"),
+            **documented(400, 401, 403, 404, 500),
+        },
+    )
+    def get(self, request: Request, id: UUID) -> HttpResponseBase:
+        checkpoints = Checkpoint.objects.visible_to(caller(request)).select_related("blob", "run__base_model")
+        checkpoint = found(checkpoints, "checkpoint", id)
+        wanted = chosen(request, "format", list(FORMATS)) if "format" in request.query_params else "diffusers"
+        made = _whole(checkpoint, wanted)
+        etag = quote_etag(hashlib.sha256(made.data).hexdigest()[:32])
+        headers = {
+            "Content-Disposition": str(content_disposition_header(True, made.file_name)),
+            "Cache-Control": "private, no-cache",
+            "ETag": etag,
+        }
+        response = HttpResponse(made.data, content_type=made.mime, headers=headers)
+        return get_conditional_response(request._request, etag=etag, response=response) or response
+
+
+def _whole(checkpoint: Checkpoint, format: str) -> Download:
+    """Hours of somebody's work go out as they were kept, or not at all."""
+    try:
+        if hashlib.sha256(files.read(checkpoint.blob)).hexdigest() != checkpoint.blob_id:
+            raise LoraProblem("its bytes are not those that were kept")
+        return download(checkpoint, format)
+    except (LoraProblem, OSError):
+        logger.exception("checkpoint %s cannot be exported", checkpoint.pk)
+        detail = f"The file of {checkpoint.name} is missing or damaged; tell whoever runs this site."
+        raise Problem(500, "checkpoint-damaged", detail) from None

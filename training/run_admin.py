@@ -22,6 +22,7 @@ from django.utils.translation import gettext_lazy
 
 from shoesai.admin import ReadOnly
 from shoesai.jobs.queue import QueueFull
+from training.exports import ZIP, zipped
 from training.media import validation_bytes
 from training.models import (
     Checkpoint,
@@ -32,7 +33,7 @@ from training.models import (
     ValidationImage,
     ValidationLoss,
 )
-from training.records import zipped
+from training.records import records_of
 from training.services import (
     WrongState,
     cancel_training,
@@ -201,7 +202,8 @@ class TrainingRunAdmin(ReadOnly, admin.ModelAdmin):
         chosen = list(runs.select_related("base_model", "dataset_version__dataset"))
         name = chosen[0].name if len(chosen) == 1 else "runs"
         headers = {"Content-Disposition": f'attachment; filename="{name}.zip"'}
-        return HttpResponse(zipped(chosen), content_type="application/zip", headers=headers)
+        files = {f"{run.name}/{file}": data for run in chosen for file, data in records_of(run).items()}
+        return HttpResponse(zipped(files), content_type=ZIP, headers=headers)
 
     # --- deleting -----------------------------------------------------------------------------------------------
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

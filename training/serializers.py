@@ -167,6 +167,7 @@ class CheckpointOfRun(TypedDict):
     sha256: str
     size: int
     url: str
+    file: str
 
 
 class RunRowSerializer(serializers.ModelSerializer):
@@ -262,6 +263,7 @@ class RunSerializer(RunRowSerializer):
             "sha256": checkpoint.blob_id,
             "size": checkpoint.blob.size,
             "url": reverse("api-model", args=[checkpoint.pk]),
+            "file": reverse("api-checkpoint-file", args=[checkpoint.pk]),
         }
 
     @extend_schema_field(JobSerializer(allow_null=True))

@@ -16,15 +16,15 @@ from shoesai.testing import BaseTestCase, finished_generation, starter
 from shoesai.tests.api_client import client_of
 from shoesai.wsgi import application
 from training.models import TrainingRun
-from training.tests.runs import queued_run
+from training.tests.runs import kept_checkpoint, queued_run
 
 PUBLIC = {"api-health", "api-schema", "api-docs", "api-nothing-here"}
 
 
 def of_run(run: TrainingRun) -> dict[str, Any]:
-    """What stands in the addresses of one run."""
+    """What stands in the addresses of one run and its checkpoint."""
     names = ("", "-pause", "-resume", "-cancel", "-metrics", "-events")
-    return {f"api-run{name}": run.pk for name in names}
+    return {"api-checkpoint-file": kept_checkpoint(run, 10).pk, **{f"api-run{name}": run.pk for name in names}}
 
 
 class SchemaTests(BaseTestCase):

@@ -52,10 +52,10 @@ def taken(run: TrainingRun) -> Claim:
     return claim
 
 
-def kept_checkpoint(run: TrainingRun, step: int, loss: float | None = None, **event: Any) -> Checkpoint:
+def kept_checkpoint(run: TrainingRun, step: int, loss: float | None = None, data: bytes = b"") -> Checkpoint:
     """As `training.tasks` keeps what the engine has written."""
-    event = {"step": step, "rank": 8, "lora_alpha": 16.0, "validation_loss": loss, **event}
-    return results.keep_checkpoint(run, event, f"LoRA of {run.name} after {step} steps".encode())
+    event = {"step": step, "rank": 8, "lora_alpha": 16.0, "validation_loss": loss}
+    return results.keep_checkpoint(run, event, data or f"LoRA of {run.name} after {step} steps".encode())
 
 
 def kept_state(run: TrainingRun, step: int, data: bytes = b"") -> None:

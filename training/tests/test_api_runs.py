@@ -1,12 +1,16 @@
 from __future__ import annotations
 
+import io
 import uuid
+import zipfile
 from types import SimpleNamespace
 from typing import Any
 from unittest.mock import patch
 
 from django.test import override_settings
+from safetensors.numpy import load
 
+from shoesai import files
 from shoesai.engine.specs import TrainSpec
 from shoesai.jobs import queue
 from shoesai.models import Job
@@ -15,6 +19,7 @@ from shoesai.tests.api_client import client_of, fields_of
 from training import results
 from training.models import Dataset, TrainingRun
 from training.services import cancel_training, pause_training
+from training.tests.loras import starter_lora
 from training.tests.runs import kept_checkpoint, kept_state, photos_version, queued_run, taken
 
 WANTED = {"name": "spring", "dataset": "casual", "max_train_steps": 60, "checkpointing_steps": 20}
@@ -225,7 +230,7 @@ class RunTests(BaseTestCase):
             self.assertEqual(hers.json()["detail"], nobodys.json()["detail"])
 
     def test_a_run_from_a_folder_is_everybodys_to_see(self) -> None:
-        TrainingRun.objects.update(state="imported", spec={}, dataset_version=None)
+        TrainingRun.objects.update(state="imported", shared=True, spec={}, dataset_version=None)
         Job.objects.all().delete()
         kept_checkpoint(self.run_, 10)
         told = client_of(self.charlie).get(self.url).json()
@@ -400,6 +405,48 @@ class WatchingTests(BaseTestCase):
         for path, name, value in bad:
             response = self.api.get(f"{self.url}/{path}", {name: value})
             self.assertEqual((response.status_code, list(fields_of(response))), (400, [name]))
+
+
+class CheckpointFileTests(BaseTestCase):
+    def setUp(self) -> None:
+        self.api = client_of(self.alice)
+        self.weights = starter_lora()
+        self.checkpoint = kept_checkpoint(queued_run(self.alice), 40, data=self.weights)
+        self.url = f"/api/checkpoints/{self.checkpoint.pk}/file"
+
+    def test_left_alone_it_is_what_was_trained_byte_for_byte(self) -> None:
+        response = self.api.get(self.url)
+        self.assertEqual((response.status_code, response.content), (200, self.weights))
+        self.assertEqual(response["Content-Type"], "application/x-safetensors")
+        self.assertIn("attachment", response["Content-Disposition"])
+        unchanged = {"If-None-Match": response["ETag"]}
+        self.assertEqual(self.api.get(self.url, headers=unchanged).status_code, 304)
+
+    def test_each_format_is_what_its_readers_look_for(self) -> None:
+        kohya = load(self.api.get(f"{self.url}?format=kohya").content)
+        self.assertEqual({float(value) for name, value in kohya.items() if name.endswith(".alpha")}, {16.0})
+        for name, inside in (("peft", "adapter_config.json"), ("hub", "README.md")):
+            response = self.api.get(f"{self.url}?format={name}")
+            self.assertEqual(response["Content-Type"], "application/zip")
+            names = zipfile.ZipFile(io.BytesIO(response.content)).namelist()
+            self.assertTrue(any(each.endswith(inside) for each in names), names)
+
+    def test_the_team_may_have_it_and_others_do_not_know_it(self) -> None:
+        self.assertEqual(client_of(self.bob).get(self.url).status_code, 200)
+        self.assertEqual(client_of(self.charlie).get(self.url).status_code, 404)
+        self.assertEqual(client_of(self.alice, "train").get(self.url).status_code, 403)
+
+    def test_an_unknown_format_is_named(self) -> None:
+        self.assertEqual(list(fields_of(self.api.get(f"{self.url}?format=ckpt"))), ["format"])
+
+    def test_a_damaged_file_is_a_problem_that_tells_no_path(self) -> None:
+        path = files.path_of(self.checkpoint.blob_id)
+        flipped = self.weights[:-1] + bytes([self.weights[-1] ^ 1])
+        for damage in (lambda: path.write_bytes(flipped), lambda: path.write_bytes(self.weights[:100]), path.unlink):
+            damage()
+            response = self.api.get(self.url)
+            self.assertEqual(kind_of(response), (500, "checkpoint-damaged"))
+            self.assertNotIn(str(path.parent), response.content.decode())
 
 
 class QuotaTests(BaseTestCase):

@@ -177,12 +177,13 @@ class ActionTests(RunAdminTestCase):
         archive = zipfile.ZipFile(io.BytesIO(response.content))
         self.assertEqual({name.partition("/")[0] for name in archive.namelist()}, {"spring", "boots"})
         read = {name.partition("/")[2]: archive.read(name).decode() for name in archive.namelist() if "spring" in name}
-        origin = json.loads(read["spec.json"])
         self.run_.refresh_from_db()
-        self.assertEqual((origin["spec"], origin["base_model"]["name"]), (self.run_.spec, "starter"))
-        self.assertEqual(origin["dataset"]["name"], "casual")
-        self.assertEqual(json.loads(read["metrics.jsonl"])["loss"], 0.5)
-        self.assertEqual(json.loads(read["validation.jsonl"]), {"step": 0, "loss": 0.4, "photos": 1})
+        self.assertEqual(json.loads(read["spec.json"]), self.run_.spec)
+        origin = json.loads(read["run.json"])
+        self.assertEqual((origin["dataset"]["name"], origin["base_model"]["name"]), ("casual", "starter"))
+        points = [json.loads(line) for line in read["metrics.jsonl"].splitlines()]
+        self.assertEqual(points[0], {"step": 0, "validation_loss": 0.4})
+        self.assertEqual((points[1]["step"], points[1]["loss"]), (5, 0.5))
         self.assertEqual(json.loads(read["checkpoints.json"])[0]["sha256"], checkpoint.blob_id)
         self.assertIn("Queued.", read["log.txt"])
         self.assertNotRegex("".join(read.values()), r"/(tmp|root|home|work|var)/")
