@@ -16,7 +16,7 @@ from unittest.mock import patch
 
 from django.core.management import CommandError, call_command
 from django.db import connections
-from django.test import TransactionTestCase, override_settings
+from django.test import SimpleTestCase, TransactionTestCase, override_settings
 
 from shoesai import terminal
 from shoesai.engine import base_folder, tensor_file
@@ -50,11 +50,11 @@ class NameTests(BaseTestCase):
             self.assertIn(f"manage.py add_base_model {command}", str(caught.exception))
 
 
-class Commands:
+class Commands(People, SimpleTestCase):
     """Command lines with a MODELS_DIR of their own. Staff: Alice."""
 
     def setUp(self) -> None:
-        super().setUp()  # type: ignore[misc]
+        super().setUp()
         holder = tempfile.TemporaryDirectory()
         self.addCleanup(holder.cleanup)
         self.elsewhere, self.models = Path(holder.name) / "elsewhere", Path(holder.name) / "models"
@@ -177,7 +177,7 @@ class RefusalTests(Commands, BaseTestCase):
         self.assertEqual(plan["base_model"], "sd15")
 
 
-class AddTests(Commands, People, TransactionTestCase):
+class AddTests(Commands, TransactionTestCase):
     """Through the real engine; no worker runs, so the command does the work itself."""
 
     def setUp(self) -> None:
@@ -251,7 +251,7 @@ class AddTests(Commands, People, TransactionTestCase):
         self.assertEqual(BaseModel.objects.get(name="shoes").sha256, base_folder.content_hash(self.models / "shoes"))
 
 
-class HubTests(Commands, People, TransactionTestCase):
+class HubTests(Commands, TransactionTestCase):
     """With the hub's real client, and a small hub on this machine."""
 
     def setUp(self) -> None:

@@ -45,12 +45,16 @@ RECIPE = (
 
 
 class FullSizeTest(People, TransactionTestCase):
+    folder: Path
+    models: Path
+
     @classmethod
     def setUpClass(cls) -> None:
         super().setUpClass()
         holder = tempfile.TemporaryDirectory()
         cls.addClassCleanup(holder.cleanup)
-        cls.addClassCleanup(lambda: [child_of(lane).kill() for lane in ("gpu", "cpu")])  # gigabytes of memory
+        for lane in ("gpu", "cpu"):
+            cls.addClassCleanup(child_of(lane).kill)  # each holds gigabytes
         cls.folder = Path(holder.name)
         cls.models = cls.folder / "models"
         cls.models.mkdir()

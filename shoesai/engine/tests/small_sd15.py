@@ -5,12 +5,13 @@ from __future__ import annotations
 import json
 import shutil
 from pathlib import Path
+from typing import Any
 from unittest.mock import patch
 
 from shoesai.engine import new_base
 from shoesai.engine.specs import NewBaseInputs, RandomBaseSpec
 
-SHRUNK = {
+SHRUNK: dict[str, dict[str, Any]] = {
     "unet": {"block_out_channels": [8, 8, 16, 16], "norm_num_groups": 4, "attention_head_dim": 2, "sample_size": 8},
     "vae": {"block_out_channels": [4, 4, 8, 8], "norm_num_groups": 2, "sample_size": 64},
     "text_encoder": {

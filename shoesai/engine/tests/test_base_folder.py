@@ -39,12 +39,12 @@ def edit(file: str, **changes: Any) -> Callable[[Path], None]:
     return change
 
 
-def remove(*files: str) -> Callable[[Path], None]:
-    return lambda folder: [(folder / file).unlink() for file in files] and None
+def remove(file: str) -> Callable[[Path], Any]:
+    return lambda folder: (folder / file).unlink()
 
 
-def put(file: str, content: bytes) -> Callable[[Path], None]:
-    return lambda folder: (folder / file).write_bytes(content) and None
+def put(file: str, content: bytes) -> Callable[[Path], Any]:
+    return lambda folder: (folder / file).write_bytes(content)
 
 
 def as_pickle(folder: Path) -> None:
@@ -79,7 +79,7 @@ def cut_off(folder: Path) -> None:
     ],
 )
 def test_what_is_not_a_base_model_is_refused_with_the_reason(
-    folder: Path, damage: Callable[[Path], None], sentence: str
+    folder: Path, damage: Callable[[Path], Any], sentence: str
 ) -> None:
     base_folder.check_folder(folder, "sd15")
     damage(folder)

@@ -14,7 +14,7 @@ from safetensors.numpy import load_file, save_file
 from shoesai.engine import tensor_file
 from shoesai.engine.tensor_file import NewTensor, TensorFileProblem
 
-TENSORS = {
+TENSORS: dict[str, np.ndarray] = {
     "b": np.arange(6, dtype=np.float16).reshape(2, 3),
     "a.weight": np.array([1.5], np.float32),
     "ids": np.arange(3, dtype=np.int64),
@@ -32,7 +32,8 @@ def test_what_the_library_wrote_is_read_byte_by_byte(tmp_path: Path) -> None:
 
 
 def test_what_we_write_is_read_by_the_library(tmp_path: Path) -> None:
-    file, heard = tmp_path / "ours.safetensors", []
+    file = tmp_path / "ours.safetensors"
+    heard: list[int] = []
     copied = [
         NewTensor(name, dtype, TENSORS[name].shape, partial(_pieces, TENSORS[name].tobytes()))
         for name, dtype in (("b", "F16"), ("a.weight", "F32"), ("ids", "I64"))
