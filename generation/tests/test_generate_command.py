@@ -17,7 +17,7 @@ from shoesai.jobs import queue
 from shoesai.models import Job
 from shoesai.testing import BaseTestCase, keep_plain_image, starter
 from training.models import Checkpoint, TrainingRun
-from training.services import keep_checkpoint
+from training.results import keep_checkpoint
 
 
 class GenerateCommandTest(BaseTestCase):
@@ -51,7 +51,7 @@ class GenerateCommandTest(BaseTestCase):
 
     def checkpoint(self) -> Checkpoint:
         run = TrainingRun.objects.create(owner=self.alice, name="casual", base_model=starter(), family="starter")
-        return keep_checkpoint(run, 150, b"weights", rank=8, lora_alpha=16)
+        return keep_checkpoint(run, {"step": 150, "rank": 8, "lora_alpha": 16}, b"weights")
 
     def test_it_prints_one_path_a_line_and_the_pictures_are_there(self) -> None:
         printed = self.generate("--num-images", "2", "--seed", "42").splitlines()
