@@ -22,6 +22,7 @@ MEASURED = (
     "precision",
     "estimated_seconds_per_step",
     "estimated_memory_bytes",
+    "device_memory_bytes",
 )
 
 

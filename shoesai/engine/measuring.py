@@ -10,7 +10,7 @@ import torch
 from shoesai.engine import processes
 from shoesai.engine.base_model import ENCODERS, load_base
 from shoesai.engine.dataset import Batch
-from shoesai.engine.device import current, most_memory_held
+from shoesai.engine.device import MIB, current, describe, most_memory_held
 from shoesai.engine.lora import unload_loras
 from shoesai.engine.objective import training_loss, training_schedule
 from shoesai.engine.progress import Emit, ShouldStop, check_stop
@@ -51,6 +51,7 @@ def measure(spec: TrainSpec, inputs: TrainInputs, emit: Emit, should_stop: Shoul
         "processes": processes.launched_with(),
         "estimated_seconds_per_step": round(per_micro_batch * spec.gradient_accumulation_steps, 4),
         "estimated_memory_bytes": most_memory_held(),
+        "device_memory_bytes": describe()["memory_mib"] * MIB,
     }
 
 
