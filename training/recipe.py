@@ -46,7 +46,7 @@ WORDS: dict[str, Words] = {
     "checkpointing_steps": Words(_("Checkpoint every"), _("Steps between usable LoRAs."), MAIN),
     "validation_steps": Words(_("Validate every"), _("Steps; 0 is never."), MAIN),
     "trigger_words": Words(
-        _("Trigger words"), _("Kept in the LoRA's file for whoever uses it."), MAIN
+        _("Trigger words"), _("Go before every caption and into exported files."), MAIN
     ),
     "validation_prompts": Words(
         _("Validation prompts"), _("One a line. Empty: captions of up to four held-out photos."), MAIN

@@ -26,6 +26,11 @@ TRAY_ROWS = 6
 KIND_LABELS = {
     "generate": gettext_lazy("Generation"),
     "train": gettext_lazy("Training"),
+    "measure_training": gettext_lazy("Measurement"),
+    "add_base_model": gettext_lazy("Base model"),
+    "merge_lora": gettext_lazy("Merged pipeline"),
+    "check_lora": gettext_lazy("LoRA check"),
+    "try_checkpoint": gettext_lazy("Checkpoint trial"),
     "scan_models": gettext_lazy("Model scan"),
 }
 
