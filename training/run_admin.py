@@ -50,7 +50,7 @@ THUMBNAIL_WIDTH = 96
 
 
 
-class OfRun(ReadOnly):
+class OfRun(ReadOnly, admin.ModelAdmin):
     """Rows that hang on a run."""
 
     search_fields = ["run__name"]
@@ -244,7 +244,7 @@ class CheckpointAdmin(ReadOnly, admin.ModelAdmin):
 
 
 @admin.register(TrainingState)
-class TrainingStateAdmin(OfRun, admin.ModelAdmin):
+class TrainingStateAdmin(OfRun):
     list_display = ["run", "step", "size", "created_at"]
     list_select_related = ["run", "blob"]
 
@@ -254,7 +254,7 @@ class TrainingStateAdmin(OfRun, admin.ModelAdmin):
 
 
 @admin.register(RunEvent)
-class RunEventAdmin(OfRun, admin.ModelAdmin):
+class RunEventAdmin(OfRun):
     list_display = ["at", "run", "step", "message"]
     list_filter = ["at"]
     search_fields = ["run__name", "message"]
@@ -262,16 +262,16 @@ class RunEventAdmin(OfRun, admin.ModelAdmin):
 
 
 @admin.register(TrainingMetric)
-class TrainingMetricAdmin(OfRun, admin.ModelAdmin):
+class TrainingMetricAdmin(OfRun):
     list_display = ["run", "step", "loss", "learning_rate", "grad_norm", "seconds", "memory_bytes"]
 
 
 @admin.register(ValidationLoss)
-class ValidationLossAdmin(OfRun, admin.ModelAdmin):
+class ValidationLossAdmin(OfRun):
     list_display = ["run", "step", "loss", "photos"]
 
 
 @admin.register(ValidationImage)
-class ValidationImageAdmin(OfRun, admin.ModelAdmin):
+class ValidationImageAdmin(OfRun):
     list_display = ["run", "step", "seq", "prompt", "seed"]
     search_fields = ["run__name", "prompt"]

@@ -104,7 +104,7 @@ class RunRequestSerializer(StrictSerializer):
         MAX_MODEL_NAME, required=False,
         help_text="A base model's name from GET /api/models. Left out: that of `parent`, else `starter`.",
     )  # fmt: skip
-    parent = serializers.UUIDField(
+    parent = serializers.UUIDField(  # type: ignore[assignment]  # a field of DRF's own name, which it allows
         required=False,
         error_messages={**REQUIRED, "invalid": "must be the id of a run."},
         help_text="A run whose recipe is the beginning; what the request says goes before it.",
@@ -217,7 +217,9 @@ class RunSerializer(RunRowSerializer):
     spec = serializers.DictField(help_text="The recipe, as it was when the run was queued.")
     engine = serializers.DictField(help_text="Device, precision and versions of the last stretch.")
     resume_step = serializers.IntegerField(help_text="Where it would go on; 0 is the beginning.")
-    parent = serializers.UUIDField(source="parent_id", allow_null=True, help_text="The run it was cloned from.")
+    parent = serializers.UUIDField(  # type: ignore[assignment]
+        source="parent_id", allow_null=True, help_text="The run it was cloned from."
+    )
     checkpoints = serializers.SerializerMethodField()
     job = serializers.SerializerMethodField(help_text="The newest; a run has one for each stretch between pauses.")
     error = serializers.SerializerMethodField(help_text="Why the newest job failed.")
@@ -237,7 +239,9 @@ class RunSerializer(RunRowSerializer):
 
     def get_dataset(self, run: TrainingRun) -> DatasetOfRun | None:  # type: ignore[override]
         version = run.dataset_version
-        return version and {
+        if version is None:
+            return None
+        return {
             "name": version.dataset.name,
             "version": version.number,
             "version_id": str(version.pk),

@@ -14,7 +14,7 @@ from training import results
 from training.models import Checkpoint, Dataset, DatasetVersion, Photo, TrainingRun
 from training.services import start_training
 
-SMALL = {"resolution": 128, "max_train_steps": 100, "lr_warmup_steps": 10, "checkpointing_steps": 10}
+SMALL: dict[str, Any] = {"resolution": 128, "max_train_steps": 100, "lr_warmup_steps": 10, "checkpointing_steps": 10}
 
 
 def photos_version(owner: User, name: str = "casual", photos: int = 6) -> DatasetVersion:

@@ -36,7 +36,7 @@ class NoticeTests(BaseTestCase):
         return claim.finish(Job.State.SUCCEEDED)
 
     @staticmethod
-    def fail(claim: Claim) -> object:
+    def break_down(claim: Claim) -> object:
         return claim.finish(Job.State.FAILED, code="out_of_memory", text="The device has too little memory.")
 
     def test_a_success_is_one_mail_with_the_best_checkpoint_and_the_way_to_the_run(self) -> None:
@@ -52,14 +52,14 @@ class NoticeTests(BaseTestCase):
 
     def test_a_failure_says_why_and_how_to_go_on(self) -> None:
         kept_state(self.run_, 40)
-        text = self.end(self.fail)
+        text = self.end(self.break_down)
         assert mail.outbox[0].subject == "Training spring: failed"
         assert "The device has too little memory. (out_of_memory)" in text
         assert "It goes on from step 40" in text and "manage.py resume_training spring" in text
         assert "Best checkpoint" not in text
 
     def test_a_failure_at_the_beginning_promises_nothing(self) -> None:
-        assert "It begins again with the run page's Resume button" in self.end(self.fail)
+        assert "It begins again with the run page's Resume button" in self.end(self.break_down)
 
     def test_a_worker_lost_for_good_is_a_failure_too(self) -> None:
         for _ in range(2):
@@ -73,7 +73,7 @@ class NoticeTests(BaseTestCase):
         Job.objects.update(state="queued")
         self.alice.email = ""
         self.alice.save()
-        assert self.end(self.fail) == ""
+        assert self.end(self.break_down) == ""
 
     def test_a_person_who_stops_a_run_knows_it_without_a_mail(self) -> None:
         def pause(claim: Claim) -> None:

@@ -7,6 +7,7 @@ import random
 from collections.abc import Iterator
 from contextlib import contextmanager
 from unittest.mock import patch
+from uuid import uuid4
 
 import pytest
 
@@ -68,7 +69,9 @@ class CheckpointTests(KeepingTestCase):
 
     def test_the_log_says_what_went(self) -> None:
         self.keep(0.5, 0.2, 0.4, 0.3)
-        assert self.run_.events.last().message == "Checkpoint 100 was tidied away: not the best, no milestone."
+        assert self.run_.events.order_by("pk").values_list("message", flat=True).last() == (
+            "Checkpoint 100 was tidied away: not the best, no milestone."
+        )
 
     def test_on_any_history_exactly_those_stay_that_should_with_their_bytes(self) -> None:
         for seed in range(25):
@@ -154,10 +157,14 @@ class StateTests(KeepingTestCase):
                 with claim.committing():
                     kept_checkpoint(self.run_, step)
                     kept_state(self.run_, step)
-        with self.captureOnCommitCallbacks(execute=True), full_disk(after=1), pytest.raises(OSError, match="No space"):
-            with claim.committing():
-                kept_checkpoint(self.run_, 30)  # fits, and lets the first one go
-                kept_state(self.run_, 30)
+
+        def keep_the_next() -> None:
+            with self.captureOnCommitCallbacks(execute=True), full_disk(after=1), claim.committing():
+                kept_checkpoint(self.run_, 30, data=uuid4().bytes)  # fits, and lets the first one go
+                kept_state(self.run_, 30, uuid4().bytes)  # bytes that no earlier test has left there
+
+        with pytest.raises(OSError, match="No space"):
+            keep_the_next()
         assert (self.steps(), self.states()) == ([10, 20], [10, 20])
         for row in (*self.run_.checkpoints.all(), *self.run_.states.all()):
             assert f"after {row.step} steps" in files.read(row.blob).decode()
