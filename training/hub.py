@@ -79,10 +79,12 @@ def _in_cache(hub_id: str, revision: str | None) -> Fetched | None:
     return Fetched(folder, folder.name)
 
 
-def _unreachable(hub_id: str, error: Exception) -> str:
-    reason = getattr(error, "strerror", None) or type(error).__name__
+def _unreachable(hub_id: str, error: BaseException) -> str:
+    """With what happened first, which says more than what the client made of it."""
+    while error.__cause__ or error.__context__:
+        error = error.__cause__ or error.__context__  # type: ignore[assignment]
     return (
-        f"The hub cannot be reached for {hub_id} ({reason}). Run this command where there is internet and the same"
-        " MODELS_DIR; or fetch the model elsewhere and give its folder or .safetensors file instead:"
-        " `manage.py add_base_model FOLDER_OR_FILE --name NAME`."
+        f"The hub cannot be reached for {hub_id} ({str(error)[:200] or type(error).__name__}). Run this command where"
+        " there is internet and the same MODELS_DIR; or fetch the model elsewhere and give its folder or .safetensors"
+        " file instead: `manage.py add_base_model FOLDER_OR_FILE --name NAME`."
     )

@@ -8,7 +8,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,6 +22,8 @@ MAX_JSON_BYTES = 2**20
 MIB = 2**20
 PIPELINE = "StableDiffusionPipeline"
 TRUSTED_LIBRARIES = {"diffusers", "transformers", "stable_diffusion"}
+Count = Callable[[int], None]
+"""Hears how many bytes were done."""
 PICKLES = (".bin", ".ckpt", ".pt", ".pth", ".pkl")
 
 
@@ -206,7 +208,7 @@ def size_of(folder: Path, files: Collection[str]) -> int:
     return sum((folder / file).stat().st_size for file in files)
 
 
-def copy(source: Path, target: Path, files: Collection[str], count: ByteCount) -> None:
+def copy(source: Path, target: Path, files: Collection[str], count: Count) -> None:
     """Copies these files and fsyncs them; links are followed, because the hub's cache is made of them."""
     for file in files:
         (target / file).parent.mkdir(parents=True, exist_ok=True)
@@ -218,7 +220,7 @@ def copy(source: Path, target: Path, files: Collection[str], count: ByteCount) -
             os.fsync(new.fileno())
 
 
-def content_hash(folder: Path, count: ByteCount | None = None) -> str:
+def content_hash(folder: Path, count: Count = lambda done: None) -> str:
     """SHA-256 over the sorted lines `<sha256 of the file>  <relative name>` of all that the model is made of.
 
     The same as `sha256sum` of these files in order of their names, piped into `sha256sum`.
@@ -229,8 +231,7 @@ def content_hash(folder: Path, count: ByteCount | None = None) -> str:
         with (folder / file).open("rb") as opened:
             while piece := opened.read(tensor_file.CHUNK_BYTES):
                 digest.update(piece)
-                if count:
-                    count(len(piece))
+                count(len(piece))
         total.update(f"{digest.hexdigest()}  {file}\n".encode())
     return total.hexdigest()
 

@@ -51,7 +51,7 @@ def convert(spec: BaseSpec, inputs: NewBaseInputs, emit: Emit, should_stop: Shou
     tokenizer = base_folder.find_tokenizer(Path(inputs.tokenizer))
     _write_configuration(ARCHITECTURES / spec.family, folder)
     there = [name for name in TOKENIZER_FILES if (tokenizer / name).is_file()]
-    base_folder.copy(tokenizer, folder / "tokenizer", there, ByteCount(0, "tokenizer", emit, should_stop))
+    base_folder.copy(tokenizer, folder / "tokenizer", there, lambda done: check_stop(should_stop))
     shapes = shapes_in(folder)
     tensors = {
         part: single_file.tensors_of(

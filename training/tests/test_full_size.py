@@ -25,7 +25,6 @@ from PIL import Image
 from shoesai import files, terminal
 from shoesai.engine import base_folder, single_file, tensor_file
 from shoesai.engine.base_folder import PARTS
-from shoesai.engine.lora_formats import lora_files, parse_lora
 from shoesai.engine.tensor_file import NewTensor
 from shoesai.jobs.engine_child import child_of
 from shoesai.testing import People
@@ -100,7 +99,7 @@ class FullSizeTest(People, TransactionTestCase):
         self.assertEqual(self.kept(interrupted), self.kept(straight))
 
         checkpoint = straight.checkpoints.get(step=STEPS)
-        self.there_and_back(files.read(checkpoint.blob))
+        self.there_and_back(checkpoint)
         self.picture_of(checkpoint)
 
     def photos(self) -> Path:
@@ -145,11 +144,12 @@ class FullSizeTest(People, TransactionTestCase):
             print(f"step {metric.step}: {metric.seconds:.1f} s, loss {metric.loss:.4f}, at most {gigabytes:.2f} GB")
 
     # --- what comes out -------------------------------------------------------------------------------------
-    def there_and_back(self, lora: bytes) -> None:
-        (kohya,) = lora_files(parse_lora(lora), "kohya").values()
-        self.assertEqual(parse_lora(kohya).form, "kohya")
-        (again,) = lora_files(parse_lora(kohya), "diffusers").values()
-        self.assertEqual(again, lora)
+    def there_and_back(self, checkpoint: Checkpoint) -> None:
+        kohya, again = self.folder / "kohya.safetensors", self.folder / "again.safetensors"
+        self.told_by("convert_lora", checkpoint.name, "--to", "kohya", "--out", str(kohya))
+        self.assertTrue(all(name.startswith("lora_unet_") for name in tensor_file.read_entries(kohya)))
+        self.told_by("convert_lora", str(kohya), "--to", "diffusers", "--out", str(again))
+        self.assertEqual(again.read_bytes(), files.read(checkpoint.blob))
 
     def picture_of(self, checkpoint: Checkpoint) -> None:
         out = self.folder / "pictures"
