@@ -182,7 +182,7 @@ def _base_for(header: LoraHeader) -> BaseModel:
     wanted = header.family or f"unknown (texts of width {header.cross_attention_dim})"
     raise LeftOut(
         f"is for {wanted} models, and there is no base model of that family yet:"
-        " add one in the admin under Base models, then scan again."
+        " add one with `manage.py add_base_model`, then scan again."
     )
 
 

@@ -119,7 +119,7 @@ class ScanTest(BaseTestCase):
 
     def test_a_family_without_a_base_model_is_told_the_next_step(self) -> None:
         self.put_checkpoint(1, lora_bytes(text_width=2048))
-        self.assertIn("add one in the admin under Base models", next(iter(self.problems().values())))
+        self.assertIn("add one with `manage.py add_base_model`", next(iter(self.problems().values())))
 
     def test_links_out_of_the_folder_are_not_followed(self) -> None:
         outside = self.root.parent / "outside"
