@@ -98,7 +98,10 @@ class EngineChild:
 
     @property
     def exit_code(self) -> int | None:
-        return self._process.poll() if self._process else None
+        """Of a child that has said its last: its pipe ends a moment before it does."""
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            return self._process.wait(1) if self._process else None
+        return None
 
 
 def _child_environment() -> dict[str, str]:
