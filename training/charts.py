@@ -60,7 +60,7 @@ def _triangle(a: tuple[float, float], b: tuple[float, float], c: tuple[float, fl
     return abs((b[0] - a[0]) * (c[1] - a[1]) - (c[0] - a[0]) * (b[1] - a[1]))
 
 
-def nice_ticks(low: float, high: float, about: int = 4) -> list[float]:
+def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
     """Round numbers inside [low, high], 1, 2 or 5 times a power of ten apart: about so many of them."""
     if not high > low:
         return [low]
@@ -103,7 +103,7 @@ class Axis:
         share = (value - self.low) / (self.high - self.low)
         return 100 * (1 - share if self.upward else share)
 
-    def ticks(self, about: int = 4) -> list[Tick]:
+    def ticks(self, about: int = 5) -> list[Tick]:
         values = nice_ticks(self.low, self.high, about)
         step = values[1] - values[0] if len(values) > 1 else 0.0
         return [Tick(per_cent(self.place(value)), in_words(value, step)) for value in values]

@@ -332,8 +332,8 @@ def _answer(request: HttpRequest, form: TrainForm, job: Job | None) -> HttpRespo
 def _forecast(form: TrainForm, job: Job | None = None) -> Forecast:
     spec = form.spec()
     if spec is None:
-        labels = {name: form[name].label if name in form.fields else "" for name in form.errors}
-        return Forecast([(labels[name], errors[0]) for name, errors in form.errors.items()], job)
+        labels = {name: str(form[name].label) if name in form.fields else "" for name in form.errors}
+        return Forecast([(labels[name], str(errors[0])) for name, errors in form.errors.items()], job)
     plan = make_plan(form.cleaned_data["dataset_version"], form.cleaned_data["base_model"], spec)
     return Forecast([_labelled(problem) for problem in plan.problems], job, spec, plan)
 

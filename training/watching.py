@@ -28,9 +28,10 @@ REMEDIES: dict[str, Promise] = {
         "Clone it with a smaller batch and more accumulation, gradient checkpointing on, or a lower resolution."
     ),
     "nan": gettext_lazy(
-        "The last good checkpoint is kept. Clone it with a lower learning rate or a longer warm-up; look for broken"
-        " photos in the dataset."
+        "A clone with a lower learning rate or a longer warm-up often gets through; a broken photo in the dataset can"
+        " be the cause, too."
     ),
+    "bad_state": gettext_lazy("Clone it: a clone begins anew from the base model."),
     "bad_spec": gettext_lazy("Clone it and change the setting that is named."),
     "bad_weights": gettext_lazy("Ask whoever runs this site to look at the base model."),
     "worker_lost": gettext_lazy("Often memory ran out. Resume it, or clone it with a smaller batch."),
@@ -259,7 +260,7 @@ class RunView:
     def table(self) -> list[dict[str, Any]]:
         """The curves as rows, for those who do not see them: some points, and all that were validated."""
         every = max(1, -(-len(self.metrics) // TABLE_ROWS))
-        smooth, validated = dict(self.smooth_loss), dict(self.validation_loss)
+        smooth, validated = dict(self.smooth_loss), {row.step: row.loss for row in self.validation_losses}
         rows: dict[int, dict[str, Any]] = {step: {"step": step} for step in validated}
         for metric in [*self.metrics[::every], *self.metrics[-1:]]:
             rows[metric.step] = {"step": metric.step, "metric": metric, "smooth": smooth[metric.step]}
