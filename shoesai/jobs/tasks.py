@@ -17,7 +17,7 @@ from shoesai.models import Job
 
 
 def run_next(lane: str) -> None:
-    with _only_runner(lane) as alone:
+    with only_runner(lane) as alone:
         while alone and not lifeline.draining():
             claim = queue.claim(lane)
             if claim is None:
@@ -30,7 +30,7 @@ def run_here(job: Job) -> bool:
 
     For a command on a machine where no worker runs. Claiming is the same transaction as a worker's, so both may try.
     """
-    with _only_runner(job.lane) as alone:
+    with only_runner(job.lane) as alone:
         claim = queue.claim(job.lane, only=job) if alone else None
         if claim is None:
             return False
@@ -40,7 +40,7 @@ def run_here(job: Job) -> bool:
 
 
 @contextmanager
-def _only_runner(lane: str) -> Iterator[bool]:
+def only_runner(lane: str) -> Iterator[bool]:
     """One runner per lane and machine: after a crash the old cluster may still be finishing its job.
 
     The host is in the name, because machines may share the data folder and locks reach across network file systems.
