@@ -21,7 +21,6 @@ from training import recipe
 from training.models import BaseModel, Dataset, DatasetVersion, TrainingRun
 from training.plan import PRESETS, default_validation_prompts, settings_of_base
 
-MOST_CHECKPOINTS = 1000  # of one run: more is a slip of the keyboard, and too long to plan
 # A preset says nothing about these.
 PERSONAL = ("validation_prompts", "validation_seeds", "trigger_words", "seed")
 
@@ -184,11 +183,6 @@ class TrainForm(forms.Form):
             spec = TrainSpec(**{name: data[name] for name in recipe.DEFAULTS})
         except SpecError as error:
             self._show(error)
-            return data
-        count = spec.max_train_steps / spec.checkpointing_steps
-        if count > MOST_CHECKPOINTS:
-            words = _("That is a checkpoint %(count)s times; at most %(most)s.")
-            self.add_error("checkpointing_steps", words % {"count": f"{count:,.0f}", "most": f"{MOST_CHECKPOINTS:,}"})
             return data
         if spec.validation_steps and not spec.validation_prompts:
             spec = replace(spec, validation_prompts=default_validation_prompts(data["dataset_version"], spec))

@@ -18,8 +18,6 @@ from training.plan import PRESETS, default_validation_prompts, make_plan, settin
 from training.services import TrainingProblem, start_training
 
 T = TypeVar("T")
-MOST_CHECKPOINTS = 1000  # of one run: more is a slip, and too many to plan
-LONGEST_WARMUP, SHARE_OF_WARMUP = 500, 6
 
 
 class InvalidRun(Exception):
@@ -145,11 +143,8 @@ def _spec(
     try:
         settings = _beginning(request, base, parent) | request.settings
         steps = settings.get("max_train_steps", TrainSpec.max_train_steps)
-        settings.setdefault("lr_warmup_steps", min(LONGEST_WARMUP, steps // SHARE_OF_WARMUP))
+        settings.setdefault("lr_warmup_steps", TrainSpec.usual_warmup(steps))
         spec = TrainSpec.from_dict(settings)
-        if spec.max_train_steps / spec.checkpointing_steps > MOST_CHECKPOINTS:
-            raise SpecError("checkpointing_steps", f"{spec.checkpointing_steps} makes more than {MOST_CHECKPOINTS:,}"
-                            f" checkpoints in max_train_steps {spec.max_train_steps}")  # fmt: skip
         if spec.validation_steps and "validation_prompts" not in settings:
             prompts = default_validation_prompts(version, spec)
             spec = TrainSpec.from_dict({**settings, "validation_prompts": prompts})

@@ -127,6 +127,13 @@ ATTENTION_TARGETS = ("to_q", "to_k", "to_v", "to_out.0")
 LORA_TARGETS = (*ATTENTION_TARGETS, "proj_in", "proj_out", "ff.net.0.proj", "ff.net.2")
 LR_SCHEDULERS = ("constant", "linear", "cosine")
 MAX_RANK = 256
+# Beyond these a number is a slip of the keyboard, and would overflow or exhaust something long after it was accepted.
+MAX_TRAIN_STEPS = 1_000_000
+MAX_CHECKPOINTS = 1_000
+MAX_BATCH_SIZE = 1_024
+MAX_VALIDATION_PROMPTS = 20
+MAX_PROMPT_CHARACTERS = 2_000
+MAX_MINUTES = 60 * 24 * 365
 
 
 @dataclass(frozen=True)
@@ -176,6 +183,17 @@ class TrainSpec(Spec):
             _require(name, getattr(self, name) >= 1, "1 or more")
         for name in ("lr_warmup_steps", "validation_steps", "milestone_steps"):
             _require(name, getattr(self, name) >= 0, "0 or more")
+        for name in ("max_train_steps", "checkpointing_steps", "validation_steps", "milestone_steps",
+                     "lr_warmup_steps"):
+            _require(name, getattr(self, name) <= MAX_TRAIN_STEPS, f"at most {MAX_TRAIN_STEPS:,}")
+        for name in ("train_batch_size", "gradient_accumulation_steps", "lora_alpha"):
+            _require(name, getattr(self, name) <= MAX_BATCH_SIZE, f"at most {MAX_BATCH_SIZE:,}")
+        _require("max_train_minutes", self.max_train_minutes <= MAX_MINUTES, "at most a year")
+        _require("validation_prompts", len(self.validation_prompts) <= MAX_VALIDATION_PROMPTS,
+                 f"at most {MAX_VALIDATION_PROMPTS}")
+        for name, texts in (("validation_prompts", self.validation_prompts), ("trigger_words", (self.trigger_words,))):
+            for text in texts:
+                _require(name, len(text) <= MAX_PROMPT_CHARACTERS, f"at most {MAX_PROMPT_CHARACTERS:,} characters long")
         for name in ("validation_fraction", "caption_dropout", "unmasked_weight", "adam_weight_decay", "noise_offset"):
             _require(name, 0 <= getattr(self, name) <= 1, "between 0 and 1")
         for name in ("adam_beta1", "adam_beta2"):
@@ -203,6 +221,9 @@ class TrainSpec(Spec):
         if self.lr_warmup_steps > self.max_train_steps:
             raise SpecError("lr_warmup_steps", f"{self.lr_warmup_steps} is more than max_train_steps"
                             f" {self.max_train_steps}: the learning rate would never be reached")
+        if self.max_train_steps > self.checkpointing_steps * MAX_CHECKPOINTS:
+            raise SpecError("checkpointing_steps", f"{self.checkpointing_steps} would make more than"
+                            f" {MAX_CHECKPOINTS:,} checkpoints in max_train_steps {self.max_train_steps}")
         if self.validation_prompts and not self.validation_steps:
             raise SpecError("validation_prompts", "are given, but validation_steps is 0, so none would be drawn")
         if self.validation_seeds and len(self.validation_seeds) != len(self.validation_prompts):
@@ -217,6 +238,11 @@ class TrainSpec(Spec):
         if data.get("version") == 1:
             data = {"validation_fraction": 0.0, **data, "version": 2}
         return super().from_dict(data)
+
+    @staticmethod
+    def usual_warmup(max_train_steps: int) -> int:
+        """The seed's 500 steps for its 3,000, and the same share of a shorter run."""
+        return max(0, min(500, max_train_steps // 6))
 
     @property
     def effective_batch_size(self) -> int:

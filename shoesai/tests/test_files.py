@@ -26,6 +26,12 @@ class BlobTests(BaseTestCase):
         files.publish(b"a whole shoe", "image/png")
         assert files.read(blob) == b"a whole shoe"
 
+    def test_a_file_that_has_rotted_is_mended_too(self) -> None:
+        blob = files.publish(b"a whole shoe", "image/png")
+        files.path_of(blob.sha256).write_bytes(b"a whole sh0e")
+        files.publish(b"a whole shoe", "image/png")
+        assert files.read(blob) == b"a whole shoe"
+
     def test_a_failed_write_leaves_neither_row_nor_litter(self) -> None:
         data = b"no room"
         with tempfile.TemporaryDirectory() as empty, self.settings(BLOB_DIR=empty):

@@ -20,7 +20,6 @@ _OF_BASE = ("resolution", "validation_guidance_scale")
 _SPECIAL = {"version", *_OF_BASE, "lr_warmup_steps", "lora_targets", "validation_prompts", "validation_seeds"}
 _PLAIN = {each.name: each.default for each in fields(TrainSpec) if each.name not in _SPECIAL}
 _LIST_FLAGS = {"validation_prompt": "validation_prompts", "validation_seed": "validation_seeds"}
-LONGEST_WARMUP, SHARE_OF_WARMUP = 500, 6
 
 
 def add_base_flag(parser: CommandParser) -> None:
@@ -73,5 +72,5 @@ def spec_of(options: dict[str, Any], base: BaseModel) -> TrainSpec:
     begun_from = PRESETS[options["preset"]].settings_for(base) if options["preset"] else settings_of_base(base)
     settings = begun_from | given
     steps = settings.get("max_train_steps", TrainSpec.max_train_steps)
-    settings.setdefault("lr_warmup_steps", max(0, min(LONGEST_WARMUP, steps // SHARE_OF_WARMUP)))
+    settings.setdefault("lr_warmup_steps", TrainSpec.usual_warmup(steps))
     return TrainSpec(**settings)
