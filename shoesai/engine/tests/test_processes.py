@@ -21,7 +21,8 @@ pytestmark = [pytest.mark.slow, pytest.mark.timeout(600)]
 RECIPE = dataclasses.replace(SPEC, train_batch_size=1, gradient_accumulation_steps=2, validation_steps=3,
                              validation_prompts=("a red boot",))  # fmt: skip
 LAUNCHER = [sys.executable, "-m", "accelerate.commands.launch", "--multi_gpu", "--num_processes", "2",
-            "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no", "--main_process_port", "0"]  # fmt: skip
+            "--num_machines", "1", "--mixed_precision", "no", "--dynamo_backend", "no",
+            "--main_process_port", "0"]  # fmt: skip
 
 
 class TwoProcesses:
