@@ -228,6 +228,17 @@ def memory_problem(measured: Mapping[str, Any]) -> list[str]:
     ]
 
 
+def in_words(name: str, value: Any) -> str:
+    """A figure of a plan or a measurement, or a setting, for a person at a terminal."""
+    if value is None:
+        return "not known"
+    if name.endswith("_bytes"):
+        return in_megabytes(value)
+    if isinstance(value, tuple):
+        return "; ".join(map(str, value)) or "none"
+    return f"{value:,}" if type(value) is int and name.endswith("_parameters") else str(value)
+
+
 def in_megabytes(size: int) -> str:
     return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
 

@@ -56,6 +56,12 @@ class ResumeTests(RunCommandCase):
         self.told_by("resume_training", run.name, "--from", "checkpoint-20", "--no-follow")
         self.assertEqual(run.jobs.count(), 2)
 
+    def test_a_finished_run_is_told_so_whatever_checkpoint_is_named(self) -> None:
+        run = queued_run(self.alice)
+        taken(run).finish(Job.State.SUCCEEDED)
+        self.assertEqual(self.code_of("resume_training", run.name, "--from", "checkpoint-100", "--no-follow"), 2)
+        self.assertIn("spring is succeeded", self.words)
+
     def test_a_dry_run_says_where_it_would_go_on_and_changes_nothing(self) -> None:
         run = self.paused_run()
         told = self.told_by("resume_training", run.name, "--dry-run")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from dataclasses import fields
 from io import StringIO
 from pathlib import Path
 from typing import Any
@@ -17,6 +18,7 @@ from shoesai.engine.specs import TrainSpec
 from shoesai.jobs import queue
 from shoesai.models import Job
 from shoesai.testing import BaseTestCase, png_bytes
+from training.management.commands.train_lora import Command
 from training.management.photo_source import dataset_name_of
 from training.models import BaseModel, Dataset, Family, TrainingRun
 from training.results import keep_checkpoint, keep_validation_image
@@ -101,6 +103,54 @@ class TrainCommandTest(CommandLine):
     def test_validation_prompts_can_be_given_several_times(self) -> None:
         spec = self.queue_it("--validation_prompt", "red shoes", "--validation_prompt", "blue shoes").spec
         self.assertEqual(spec["validation_prompts"], ["red shoes", "blue shoes"])
+
+    def test_without_prompts_captions_are_drawn_unless_nothing_is(self) -> None:
+        self.assertEqual(len(self.queue_it().spec["validation_prompts"]), 3)
+        self.assertEqual(self.queue_it("--run_name", "two", "--validation_steps", "0").spec["validation_prompts"], [])
+
+    def test_lists_are_given_as_lists(self) -> None:
+        spec = self.queue_it("--lora_targets", "to_q", "to_v", "--validation_prompt", "red", "--validation_prompt",
+                             "blue", "--validation_seed", "7", "--validation_seed", "8").spec  # fmt: skip
+        self.assertEqual((spec["lora_targets"], spec["validation_seeds"]), (["to_q", "to_v"], [7, 8]))
+
+    def test_a_preset_is_where_other_flags_begin(self) -> None:
+        spec = self.queue_it("--preset", "quick_look", "--learning_rate", "5e-4").spec
+        self.assertEqual((spec["max_train_steps"], spec["train_batch_size"], spec["learning_rate"]), (100, 8, 5e-4))
+
+    def test_the_warm_up_is_a_sixth_of_a_short_run(self) -> None:
+        self.assertEqual(self.queue_it("--max_train_steps", "60").spec["lr_warmup_steps"], 10)
+
+    def test_every_setting_of_a_recipe_is_a_flag(self) -> None:
+        renamed = {"validation_prompts": "validation_prompt", "validation_seeds": "validation_seed"}
+        parser = Command().create_parser("manage.py", "train_lora")
+        flags = {flag for action in parser._actions for flag in action.option_strings}
+        for each in fields(TrainSpec):
+            if each.name != "version":
+                self.assertIn(f"--{renamed.get(each.name, each.name)}", flags)
+
+    def test_the_end_can_be_told_by_e_mail(self) -> None:
+        self.assertTrue(self.queue_it("--notify").notify)
+
+    def test_settings_that_disagree_are_both_named(self) -> None:
+        source = ("--dataset_path", str(self.photos), "--run_name", "x")
+        for one, other, options in (
+            ("lr_warmup_steps", "max_train_steps", ("--lr_warmup_steps", "20", "--max_train_steps", "10")),
+            ("validation_prompts", "validation_steps", ("--validation_prompt", "red", "--validation_steps", "0")),
+            ("validation_seeds", "validation_prompts", ("--validation_seed", "1")),
+            ("masked_loss", "unmasked_weight", ("--masked_loss", "--unmasked_weight", "1")),
+        ):
+            with self.subTest(one):
+                self.assertEqual(self.code_of(*source, *options), 2)
+                self.assertIn(one, self.words)
+                self.assertIn(other, self.words)
+        self.assertFalse(Dataset.objects.exists())
+
+    def test_a_full_disk_is_said_before_the_run_is_queued(self) -> None:
+        with patch("training.plan.shutil.disk_usage") as disk:
+            disk.return_value.free = 1000
+            self.assertEqual(self.code_of("--dataset_path", str(self.photos), "--run_name", "x"), 2)
+        self.assertIn("disk: the run takes up to", self.words)
+        self.assertFalse(TrainingRun.objects.exists())
 
     def test_a_dataset_can_be_named_instead_of_imported(self) -> None:
         self.queue_it("--run_name", "one")

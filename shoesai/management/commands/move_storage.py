@@ -97,9 +97,10 @@ class Command(DataCommand):
         if options["json"]:
             self.print_json(told)
             return
+        copied = "to copy" if told["dry_run"] else "copied"
         for name, part in told["parts"].items():
             self.stdout.write(
-                f"{name:8} {part['files']} files, {in_megabytes(part['bytes'])}; copied"
+                f"{name:8} {part['files']} files, {in_megabytes(part['bytes'])}; {copied}"
                 f" {part['copied_files']}, {in_megabytes(part['copied_bytes'])}"
             )
         for folder in told["left"]:

@@ -16,7 +16,7 @@ from training.management.photo_source import add_source_flags, photos_of
 from training.management.recipe_flags import add_base_flag, add_recipe_flags, base_of, spec_of
 from training.measuring import MEASURED, measurement_of, request_measurement
 from training.models import BaseModel, Photo
-from training.plan import NO_PHOTOS, Plan, in_megabytes, memory_problem, plan_for
+from training.plan import NO_PHOTOS, Plan, in_words, memory_problem, plan_for
 
 
 class Command(DataCommand):
@@ -76,7 +76,7 @@ class Command(DataCommand):
             self.print_json(told)
         else:
             for name in MEASURED:
-                self.stdout.write(f"{name:28} {_shown(name, told[name])}")
+                self.stdout.write(f"{name:28} {in_words(name, told[name])}")
             for text in (*problems, *plan.warnings):
                 self.stdout.write(f"{'✗' if text in problems else '–'} {text}")
         if problems:
@@ -100,11 +100,3 @@ def _counted(plan: Plan) -> dict[str, Any]:
     """Known without the engine; the rest stays None when it cannot measure."""
     counted = {"trainable_parameters": plan.trainable_parameters, "total_parameters": plan.total_parameters}
     return dict.fromkeys(MEASURED) | counted
-
-
-def _shown(name: str, value: Any) -> str:
-    if value is None:
-        return "not measured"
-    if name.endswith("_bytes"):
-        return in_megabytes(value)
-    return f"{value:,}" if isinstance(value, int) else str(value)

@@ -40,7 +40,7 @@ class Command(DataCommand):
 
     def handle(self, *args: Any, **options: Any) -> None:
         run = run_of(self.user(options), options["run"])
-        if options["from_"]:
+        if options["from_"] and (run.is_resumable or run.is_live):  # else it cannot be resumed at all, and is told so
             _check_state(run, options["from_"])
         make_folder(None if options["dry_run"] else options["output_dir"])
         try:

@@ -26,7 +26,7 @@ from training.management.photo_source import add_source_flags, photos_of, versio
 from training.management.recipe_flags import add_base_flag, add_recipe_flags, base_of, spec_of
 from training.models import BaseModel, Photo, TrainingRun
 from training.parameters import UnreadableWeights, count_parameters
-from training.plan import Plan, make_plan, plan_for, prompts_from
+from training.plan import Plan, in_words, make_plan, plan_for, prompts_from
 from training.services import TrainingProblem, check_new_run, resume_training, start_training
 
 
@@ -115,13 +115,13 @@ class Command(DataCommand):
             self.print_json(known | {"spec": spec.to_dict()})
             return
         for key, value in (known | spec.to_dict()).items():
-            self.stdout.write(f"{key:28} {_shown(value)}")
+            self.stdout.write(f"{key:28} {in_words(key, value)}")
 
 
 def in_short(plan: Plan, spec: TrainSpec) -> str:
     words = (
         f"{plan.photos} photos ({plan.held_out} held out), {spec.max_train_steps} steps of {plan.effective_batch_size}"
-        f" are {plan.epochs:g} epochs; up to {plan.checkpoints_kept} of {plan.checkpoints_written} checkpoints are kept;"
+        f" are {plan.epochs:g} epochs; of {plan.checkpoints_written} checkpoints up to {plan.checkpoints_kept} are kept;"
         f" {plan.trainable_parameters:,} of {plan.total_parameters:,} parameters learn"
     )
     if plan.estimated_seconds is not None:
@@ -148,7 +148,3 @@ def _with_prompts(spec: TrainSpec, photos: Sequence[Photo]) -> TrainSpec:
     if spec.validation_prompts or not spec.validation_steps:
         return spec
     return replace(spec, validation_prompts=prompts_from(photos, spec))
-
-
-def _shown(value: Any) -> str:
-    return "; ".join(map(str, value)) if isinstance(value, tuple) else str(value)
