@@ -43,6 +43,7 @@ from shoesai.engine.training_state import (
 MAX_METRICS = 1000  # points of the loss curve in one run
 SLOW_MICRO_BATCH_SECONDS = 2.0  # from here on each one is told, not only each step
 SPEED_OVER_STEPS = 20
+STATE_EVERY_SECONDS = 600.0  # what a power cut may cost at most, however far apart the checkpoints are
 PRECISION = {"no": "fp32", "bf16": "bf16", "fp16": "fp16"}
 
 
@@ -70,6 +71,7 @@ class Run:
     step: int = 0
     position: int = 0
     saved_step: int = 0
+    saved_at: float = field(default_factory=time.monotonic)
     validated_step: int = -1
     speed: Speed = field(default_factory=lambda: Speed())
 
@@ -132,6 +134,8 @@ def _train_to_the_end(run: Run, started: float) -> None:
         out_of_time = 0 < spec.max_train_minutes * 60 <= time.monotonic() - started
         is_last = out_of_time or run.step == spec.max_train_steps
         _look(run, is_last, save_too=is_last or run.step % spec.checkpointing_steps == 0)
+        if run.step > run.saved_step and time.monotonic() - run.saved_at > STATE_EVERY_SECONDS:
+            save(run, partial=True)
         if out_of_time and run.step < spec.max_train_steps:
             words = f"Ended after step {run.step}: max_train_minutes ({spec.max_train_minutes:g}) are over."
             run.emit("note", step=run.step, message=words)
@@ -387,7 +391,7 @@ def save(run: Run, *, partial: bool, validation_loss: float | None = None) -> No
             path = str(publish(run.output / f"checkpoint-{run.step}.safetensors", _lora_bytes(run)))
         run.emit("checkpoint", step=run.step, path=path, state_path=str(state_path), partial=partial,
                  rank=run.spec.rank, lora_alpha=run.spec.lora_alpha, validation_loss=validation_loss)  # fmt: skip
-    run.saved_step = run.step
+    run.saved_step, run.saved_at = run.step, time.monotonic()
 
 
 def _lora_bytes(run: Run) -> bytes:

@@ -82,6 +82,15 @@ def test_a_damaged_newest_state_costs_some_steps_and_is_told(
     assert losses(resumed) == losses(straight)[4:]
 
 
+def test_a_state_is_kept_every_few_minutes_also_between_checkpoints(
+    base_folder: str, photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "STATE_EVERY_SECONDS", 0.0)
+    kept = trained(SPEC, base_folder, photos, tmp_path)["checkpoint"]
+    assert [event["step"] for event in kept if event["partial"]] == [1, 2, 4, 5]
+    assert [event["step"] for event in kept if not event["partial"]] == [3, 6]
+
+
 def test_when_every_state_is_damaged_it_says_so_and_does_not_begin_again(
     base_folder: str, photos: Photos, tmp_path: Path
 ) -> None:
