@@ -16,6 +16,7 @@ from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
+from django.core.exceptions import ImproperlyConfigured
 from django.utils.translation import gettext_lazy as _
 from environs import Env
 
@@ -31,6 +32,8 @@ CACHE_DIR = DATA_DIR / "cache"  # what can be computed again: latents and text e
 # A folder in the seed's output layout: <run>/checkpoints/checkpoint-N/*.safetensors
 MODELS_DIR = Path(env.str("MODELS_DIR", str(DATA_DIR / "models"))).expanduser().resolve()
 for _folder in (BLOB_DIR, WORK_DIR, RUN_DIR, LOG_DIR, CACHE_DIR, DATA_DIR / "static"):
+    if _folder.is_symlink() and not _folder.exists():  # see move_storage; an empty store must not begin in its place
+        raise ImproperlyConfigured(f"{_folder} leads to {_folder.readlink()}, which is not there: mount that disk.")
     _folder.mkdir(parents=True, exist_ok=True)
 
 DEBUG = env.bool("SHOESAI_DEBUG", False)

@@ -391,3 +391,13 @@ def test_a_move_that_is_killed_again_and_again_is_finished_by_the_last(tmp_path:
 
 def arrived(storage: Storage) -> int:
     return sum(len(path.name) == 64 for path in (storage.destination / "blobs").rglob("*"))
+
+
+def test_a_disk_that_is_not_mounted_is_named_and_no_empty_store_begins(tmp_path: Path) -> None:
+    (tmp_path / "blobs").symlink_to(tmp_path / "mnt" / "blobs")
+    command = [sys.executable, str(settings.BASE_DIR / "manage.py"), "migrate"]
+    environment = {**os.environ, "SHOESAI_DATA_DIR": str(tmp_path)}
+    ended = subprocess.run(command, env=environment, capture_output=True, text=True)
+    assert ended.returncode
+    assert f"leads to {tmp_path / 'mnt' / 'blobs'}, which is not there: mount that disk." in ended.stderr
+    assert not (tmp_path / "mnt").exists()

@@ -121,7 +121,7 @@ class Command(DataCommand):
 def in_short(plan: Plan, spec: TrainSpec) -> str:
     words = (
         f"{plan.photos} photos ({plan.held_out} held out), {spec.max_train_steps} steps of {plan.effective_batch_size}"
-        f" are {plan.epochs:g} epochs; of {plan.checkpoints_written} checkpoints up to {plan.checkpoints_kept} are kept;"
+        f" are {plan.epochs:g} epochs; up to {plan.checkpoints_kept} of {plan.checkpoints_written} checkpoints stay;"
         f" {plan.trainable_parameters:,} of {plan.total_parameters:,} parameters learn"
     )
     if plan.estimated_seconds is not None:
