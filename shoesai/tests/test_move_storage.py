@@ -125,19 +125,24 @@ class TestMoving:
         assert number > 30, "the fault must have been tried at many places"
         storage.assert_moved()
 
-    def test_what_is_written_meanwhile_comes_along(self, storage: Storage) -> None:
-        late = b"published while the models were copied"
+    @pytest.mark.parametrize("moment", ["os.sync", "_switch"])
+    def test_what_is_written_meanwhile_comes_along(self, storage: Storage, moment: str) -> None:
+        """After the copying, and just before the folder is set aside."""
+        late = b"published while the rest was copied"
 
-        def publish(*_: Any) -> None:
+        def publish_first(*arguments: Any) -> None:
             path = storage.blob_path(late)
-            path.parent.mkdir(parents=True, exist_ok=True)
-            path.write_bytes(late)
-            storage.contents[os.path.relpath(path, storage.data)] = hashlib.sha256(late).hexdigest()
+            if not path.exists():
+                path.parent.mkdir(parents=True, exist_ok=True)
+                path.write_bytes(late)
+                storage.contents[os.path.relpath(path, storage.data)] = hashlib.sha256(late).hexdigest()
+            then(*arguments)
 
-        switch = moving._switch
-        with patch("shoesai.moving._switch", side_effect=lambda part: (publish(), switch(part))):
+        then = _found(moment)
+        with patch(f"shoesai.moving.{moment}", publish_first):
             Move(parts_for(storage.destination)).run()
         storage.assert_moved()
+        assert storage.blob_path(late).read_bytes() == late
 
     def test_bytes_that_changed_on_the_new_disk_are_copied_again(self, storage: Storage) -> None:
         parts = parts_for(storage.destination)

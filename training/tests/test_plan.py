@@ -182,7 +182,7 @@ def test_checkpoints_come_every_so_many_steps_and_at_the_end() -> None:
         ({"milestone_steps": 1000, "checkpointing_steps": 300}, 4 + 1),  # 1200, 2100, 2700, 3000
     ],
 )
-def test_milestones_the_last_two_and_the_best_are_kept(settings: dict[str, int], kept: int) -> None:
+def test_milestones_the_last_two_and_the_best_are_kept(settings: dict[str, Any], kept: int) -> None:
     assert checkpoints_kept(TrainSpec(**settings), measured_on_held_out=True) == kept
 
 
