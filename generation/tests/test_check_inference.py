@@ -14,6 +14,7 @@ from PIL import Image
 
 from generation.management.commands.check_inference import problems_of
 from generation.models import Generation
+from shoesai.jobs.engine_child import child_of
 from shoesai.models import Blob, Job
 from shoesai.testing import BaseTestCase, People, png_bytes, tiny_base_model
 
@@ -38,6 +39,11 @@ def test_another_size_and_one_flat_colour_are_problems() -> None:
 
 class CheckInferenceTests(People, TransactionTestCase):
     """Without a worker the command does the work itself, in the real engine."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.addClassCleanup(child_of("gpu").kill)  # else it stays warm until the last test has ended
 
     def setUp(self) -> None:
         self.make_people()

@@ -20,6 +20,7 @@ from django.conf import settings
 from django.core.management import CommandError, call_command
 from django.test import TransactionTestCase
 
+from shoesai.jobs.engine_child import child_of
 from shoesai.models import Job
 from shoesai.testing import People, tiny_base_model
 from training.measuring import newest_measurement
@@ -35,6 +36,11 @@ FEW_STEPS = (
 
 class AloneTests(People, TransactionTestCase):
     """In this process, with the real engine and a tiny base."""
+
+    @classmethod
+    def setUpClass(cls) -> None:
+        super().setUpClass()
+        cls.addClassCleanup(child_of("gpu").kill)  # else it stays warm until the last test has ended
 
     def setUp(self) -> None:
         self.make_people()
