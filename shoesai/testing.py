@@ -19,6 +19,7 @@ from PIL import Image
 
 from generation.models import GeneratedImage, Generation
 from generation.services import GenerationRequest, keep_image, request_generation
+from shoesai.jobs.engine_child import child_of
 from shoesai.models import Job, Membership, Team, User
 from shoesai.site import stop_all
 from training.models import BaseModel
@@ -65,6 +66,8 @@ class WorkerTestCase(People, TransactionTestCase):
     """A real `manage.py worker` (django-q2 clusters, engine child) on the test database, with a real tiny model."""
 
     def setUp(self) -> None:
+        for lane in settings.JOB_LANES:
+            child_of(lane).kill()  # a test before may have done a job in this process
         self.make_people()
         self.base = tiny_base_model()
         self.worker = self.start_worker()

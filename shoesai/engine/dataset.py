@@ -18,7 +18,6 @@ from shoesai.engine.device import to_device
 from shoesai.engine.encoding_cache import EncodingCache
 from shoesai.engine.specs import PhotoInput, SpecError
 
-ENCODE_PIXELS = 4 * 512 * 512  # at once through the VAE
 WHITE = 235  # min(R, G, B) from which a pixel may be background
 
 Told = Callable[[str], None]
@@ -63,10 +62,9 @@ def encode(
         raise SpecError("photos", "must hold at least one photo")
     latents = [cache.latents_key(photo.sha256 or _digest(photo.path), resolution) for photo in photos]
     missing = [(key, photo) for key, photo in zip(latents, photos, strict=True) if not cache.has("latents", key)]
-    at_once = max(1, ENCODE_PIXELS // resolution**2)
-    for start in range(0, len(missing), at_once):
-        tell(f"Reading photos: {start} of {len(missing)}")
-        _encode_photos(base, cache, missing[start : start + at_once], resolution)
+    for done, (key, photo) in enumerate(missing):
+        tell(f"Reading photos: {done} of {len(missing)}")
+        _encode_photo(base, cache, key, photo, resolution)
     captions = [with_trigger_words(photo.caption, trigger_words) for photo in photos]
     texts = encode_texts(base, cache, ["", *captions], tell)
     return Encoded(cache, latents, [texts[caption] for caption in captions], texts[""])
@@ -95,11 +93,12 @@ def _digest(path: str) -> str:
         raise SpecError("photos", f"{Path(path).name} cannot be read ({error.strerror})") from error
 
 
-def _encode_photos(base: Base, cache: EncodingCache, photos: Sequence[tuple[str, PhotoInput]], resolution: int) -> None:
-    pictures = [open_photo(photo.path, resolution) for _, photo in photos]
-    means, stds = _posterior(base, torch.stack([as_tensor(picture) for picture in pictures]))
-    for (key, _), picture, mean, std in zip(photos, pictures, means, stds, strict=True):
-        cache.write("latents", key, {"mean": mean, "std": std, "shoe": shoe_mask(picture, *mean.shape[1:])})
+def _encode_photo(base: Base, cache: EncodingCache, key: str, photo: PhotoInput, resolution: int) -> None:
+    """One by one: the last bits depend on what else is in a batch, and what is cached must depend on the photo only."""
+    picture = open_photo(photo.path, resolution)
+    means, stds = _posterior(base, as_tensor(picture)[None])
+    shoe = shoe_mask(picture, *means.shape[2:])
+    cache.write("latents", key, {"mean": means[0], "std": stds[0], "shoe": shoe})
 
 
 def open_photo(path: str, resolution: int) -> Image.Image:

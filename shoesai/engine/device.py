@@ -114,6 +114,12 @@ def most_memory_held() -> int:
     return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * (1 if sys.platform == "darwin" else 1024)
 
 
+def forget_peak() -> None:
+    """From here on `most_memory_held` is this job's; the system keeps no such count for a process on the CPU."""
+    if current().kind == "cuda":
+        torch.cuda.reset_peak_memory_stats()
+
+
 def release_memory() -> None:
     """Gives cached blocks back."""
     if current().kind == "cuda":

@@ -26,8 +26,9 @@ class EncodingCache:
 
     def __init__(self, folder: Path, base_folder: Path) -> None:
         self._folder = folder
-        self._vae = functools.partial(fingerprint, base_folder, ("vae",))
-        self._texts = functools.partial(fingerprint, base_folder, TOKENIZER_AND_ENCODER)
+        precision = str(current().dtype)
+        self._vae = functools.partial(fingerprint, base_folder, ("vae",), precision)
+        self._texts = functools.partial(fingerprint, base_folder, TOKENIZER_AND_ENCODER, precision)
 
     def latents_key(self, photo_sha256: str, resolution: int) -> str:
         return _key("latents", photo_sha256, resolution, self._vae())
@@ -63,9 +64,9 @@ def _key(*parts: str | int) -> str:
     return hashlib.sha256(json.dumps([VERSION, *parts]).encode()).hexdigest()
 
 
-def fingerprint(base_folder: Path, parts: tuple[str, ...]) -> str:
-    """Of the bytes of these parts of a base model, and of the precision in which they are used here."""
-    digest = hashlib.sha256(str(current().dtype).encode())
+def fingerprint(base_folder: Path, parts: tuple[str, ...], used_as: str = "") -> str:
+    """Of the bytes of these parts of a base model, and of how they are used."""
+    digest = hashlib.sha256(used_as.encode())
     for part in parts:
         for path in sorted((base_folder / part).rglob("*")):
             if path.is_file():

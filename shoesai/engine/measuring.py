@@ -10,7 +10,7 @@ import torch
 from shoesai.engine import processes
 from shoesai.engine.base_model import ENCODERS, load_base
 from shoesai.engine.dataset import Batch
-from shoesai.engine.device import MIB, current, describe, most_memory_held
+from shoesai.engine.device import MIB, current, describe, forget_peak, most_memory_held
 from shoesai.engine.lora import unload_loras
 from shoesai.engine.objective import training_loss, training_schedule
 from shoesai.engine.progress import Emit, ShouldStop, check_stop
@@ -26,6 +26,7 @@ def measure(spec: TrainSpec, inputs: TrainInputs, emit: Emit, should_stop: Shoul
     base = load_base(inputs.base_model, without=ENCODERS)
     unload_loras(base)
     base.let_go(*ENCODERS)  # as in a training
+    forget_peak()
     schedule = training_schedule(base.pipeline.scheduler.config)
     seconds = []
     with trainable_lora(base, spec) as weights, prepared(base, spec, weights) as (unet, optimizer):

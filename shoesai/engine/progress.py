@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import uuid
 from collections.abc import Callable
 from pathlib import Path
 
@@ -29,7 +30,8 @@ def check_stop(should_stop: ShouldStop) -> None:
 
 def publish(path: Path, data: bytes) -> Path:
     """Writes temp, fsync, rename: whoever is told of the file finds all of it, even after a power cut."""
-    partial = path.with_name(f".{path.name}.partial")
+    # A name of its own: two runs, perhaps on two machines, may write the same entry of the cache at once
+    partial = path.with_name(f".{path.name}.{uuid.uuid4().hex}.partial")
     with partial.open("wb") as file:
         file.write(data)
         file.flush()

@@ -188,6 +188,10 @@ class TrainSpec(Spec):
             _require(name, getattr(self, name) <= MAX_TRAIN_STEPS, f"at most {MAX_TRAIN_STEPS:,}")
         for name in ("train_batch_size", "gradient_accumulation_steps", "lora_alpha"):
             _require(name, getattr(self, name) <= MAX_BATCH_SIZE, f"at most {MAX_BATCH_SIZE:,}")
+        _require("max_grad_norm", self.max_grad_norm >= 1e-6, "at least 0.000001")
+        _require("adam_epsilon", self.adam_epsilon <= 1e-2, "at most 0.01")
+        _require("trigger_words", self.trigger_words.isprintable(), "one line of printable characters")
+        _require("lora_targets", len(set(self.lora_targets)) == len(self.lora_targets), "named once each")
         _require("max_train_minutes", self.max_train_minutes <= MAX_MINUTES, "at most a year")
         _require("validation_prompts", len(self.validation_prompts) <= MAX_VALIDATION_PROMPTS,
                  f"at most {MAX_VALIDATION_PROMPTS}")
@@ -224,6 +228,9 @@ class TrainSpec(Spec):
         if self.max_train_steps > self.checkpointing_steps * MAX_CHECKPOINTS:
             raise SpecError("checkpointing_steps", f"{self.checkpointing_steps} would make more than"
                             f" {MAX_CHECKPOINTS:,} checkpoints in max_train_steps {self.max_train_steps}")
+        if self.validation_steps and self.max_train_steps > self.validation_steps * MAX_CHECKPOINTS:
+            raise SpecError("validation_steps", f"{self.validation_steps} would look more than"
+                            f" {MAX_CHECKPOINTS:,} times in max_train_steps {self.max_train_steps}")
         if self.validation_prompts and not self.validation_steps:
             raise SpecError("validation_prompts", "are given, but validation_steps is 0, so none would be drawn")
         if self.validation_seeds and len(self.validation_seeds) != len(self.validation_prompts):

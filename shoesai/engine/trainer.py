@@ -26,8 +26,8 @@ from torch import Tensor, nn
 from shoesai.engine import processes, validation
 from shoesai.engine.base_model import ENCODERS, Base, load_base
 from shoesai.engine.dataset import Batch, Encoded, batch_at, encode, encode_texts
-from shoesai.engine.device import current, most_memory_held, to_device
-from shoesai.engine.encoding_cache import EncodingCache
+from shoesai.engine.device import current, forget_peak, most_memory_held, to_device
+from shoesai.engine.encoding_cache import EncodingCache, fingerprint
 from shoesai.engine.lora import add_trainable_lora, family_of, lora_file, unload_loras
 from shoesai.engine.objective import training_loss, training_schedule
 from shoesai.engine.progress import Emit, ShouldStop, Stopped, check_stop, publish
@@ -44,6 +44,7 @@ MAX_METRICS = 1000  # points of the loss curve in one run
 SLOW_MICRO_BATCH_SECONDS = 2.0  # from here on each one is told, not only each step
 SPEED_OVER_STEPS = 20
 STATE_EVERY_SECONDS = 600.0  # what a power cut may cost at most, however far apart the checkpoints are
+LEARNED_ON = ("unet", "scheduler")  # the parts of a base that a state belongs to
 PRECISION = {"no": "fp32", "bf16": "bf16", "fp16": "fp16"}
 
 
@@ -53,7 +54,10 @@ class Diverged(FloatingPointError):
 
 @dataclass
 class Run:
-    """A training on its way. `step` counts complete optimizer steps, `position` the samples that they saw."""
+    """A training on its way. `step` counts complete optimizer steps, `position` the samples that they saw.
+
+    `saved_step` is that of the last state, `checkpoint_step` that of the last LoRA that others can use.
+    """
 
     spec: TrainSpec
     base: Base
@@ -66,13 +70,16 @@ class Run:
     schedule: DDPMScheduler
     output: Path
     dataset_hash: str
+    base_fingerprint: str
     emit: Emit
     should_stop: ShouldStop
     step: int = 0
     position: int = 0
     saved_step: int = 0
     saved_at: float = field(default_factory=time.monotonic)
+    checkpoint_step: int = 0
     validated_step: int = -1
+    window: list[float] = field(default_factory=list)  # losses since the last point of the curve
     speed: Speed = field(default_factory=lambda: Speed())
 
 
@@ -85,14 +92,16 @@ def train(spec: TrainSpec, inputs: TrainInputs, emit: Emit, should_stop: ShouldS
     emit = processes.spoken(emit)
     state = newest_good_state(inputs.resume_from, lambda problem: emit("note", step=0, message=_damaged(problem)))
     facts = read_facts(state) if state else {}
-    _check_same_run(spec, inputs, facts)
     base = load_base(inputs.base_model, without=ENCODERS)
+    base_fingerprint = fingerprint(base.folder, LEARNED_ON)
+    _check_same_run(spec, inputs, base_fingerprint, facts)
     unload_loras(base)
+    forget_peak()
     schedule = training_schedule(base.pipeline.scheduler.config)
     learned, unseen, prompts = _encode(base, spec, inputs, _Preparing(spec, facts, emit, should_stop))
     with trainable_lora(base, spec) as weights, prepared(base, spec, weights) as (unet, optimizer):
         run = Run(spec, base, learned, unseen, prompts, unet, weights, optimizer, schedule, Path(inputs.output_dir),
-                  inputs.dataset_hash, emit, processes.agreed(should_stop))  # fmt: skip
+                  inputs.dataset_hash, base_fingerprint, emit, processes.agreed(should_stop))  # fmt: skip
         if state:
             _restore(run, state, facts)
         run.emit("begun", step=run.step, photos=len(learned), held_out=len(unseen) if unseen else 0,
@@ -122,8 +131,10 @@ def describe(run: Run) -> dict[str, Any]:
 
 def _train_to_the_end(run: Run, started: float) -> None:
     spec, curve = run.spec, Curve(run)
-    if run.validated_step < run.step:
-        _look(run, is_last=run.step == spec.max_train_steps)
+    if run.validated_step < run.step:  # at the start, and where the last stretch was stopped before it had looked
+        is_last = run.step == spec.max_train_steps
+        owed = run.checkpoint_step < run.step and (is_last or run.step % spec.checkpointing_steps == 0)
+        _look(run, is_last, save_too=owed)
     while run.step < spec.max_train_steps:
         before = time.monotonic()
         learning_rate = learning_rate_at(run.step, spec)
@@ -131,7 +142,7 @@ def _train_to_the_end(run: Run, started: float) -> None:
         run.speed.add(time.monotonic() - before)
         _tell_step(run, f"Training, loss {loss:.4f}", loss=loss)
         curve.add(loss, learning_rate, grad_norm, time.monotonic() - before)
-        out_of_time = 0 < spec.max_train_minutes * 60 <= time.monotonic() - started
+        out_of_time = bool(spec.max_train_minutes) and _time_is_over(spec, started)
         is_last = out_of_time or run.step == spec.max_train_steps
         _look(run, is_last, save_too=is_last or run.step % spec.checkpointing_steps == 0)
         if run.step > run.saved_step and time.monotonic() - run.saved_at > STATE_EVERY_SECONDS:
@@ -140,6 +151,12 @@ def _train_to_the_end(run: Run, started: float) -> None:
             words = f"Ended after step {run.step}: max_train_minutes ({spec.max_train_minutes:g}) are over."
             run.emit("note", step=run.step, message=words)
             return
+
+
+def _time_is_over(spec: TrainSpec, started: float) -> bool:
+    """By the clock of the first process: all end after the same step."""
+    over: bool = processes.from_first(time.monotonic() - started >= spec.max_train_minutes * 60)
+    return over
 
 
 def _look(run: Run, is_last: bool, save_too: bool = False) -> None:
@@ -233,8 +250,8 @@ def _refuse_nonsense(run: Run, loss: float, grad_norm: float, learning_rate: flo
         return
     raise Diverged(
         f"the training diverged at step {run.step + 1}: loss {loss}, gradient norm {grad_norm}, learning rate"
-        f" {learning_rate:g}. Checkpoints up to step {run.saved_step} are kept. Clone the run with a learning rate of"
-        f" {run.spec.learning_rate / 3:.1g}, a longer warm-up, or a smaller max_grad_norm"
+        f" {learning_rate:g}. Checkpoints up to step {run.checkpoint_step} are kept. Clone the run with a learning rate"
+        f" of {run.spec.learning_rate / 3:.1g}, a longer warm-up, or a smaller max_grad_norm"
     )
 
 
@@ -353,16 +370,18 @@ def _tell_micro_batch(run: Run, part: int, seconds: float) -> None:
 
 
 class Curve:
-    """The loss curve: at most MAX_METRICS points, each the mean over the steps since the one before."""
+    """The loss curve: at most MAX_METRICS points, each the mean over the steps since the one before.
+
+    The losses since the last point are part of the state, so that an interruption changes no point.
+    """
 
     def __init__(self, run: Run) -> None:
         self._run = run
         self._every = max(1, run.spec.max_train_steps // MAX_METRICS)
-        self._losses: list[float] = []
         self._seconds: list[float] = []
 
     def add(self, loss: float, learning_rate: float, grad_norm: float, seconds: float) -> None:
-        self._losses.append(loss)
+        self._run.window.append(loss)
         self._seconds.append(seconds)
         due = self._run.step % self._every == 0 or self._run.step == self._run.spec.max_train_steps
         if not due or not math.isfinite(grad_norm):  # a step that the fp16 scaler skipped is no point of the curve
@@ -370,13 +389,14 @@ class Curve:
         self._run.emit(
             "metric",
             step=self._run.step,
-            loss=sum(self._losses) / len(self._losses),
+            loss=sum(self._run.window) / len(self._run.window),
             learning_rate=learning_rate,
             grad_norm=grad_norm,
             seconds=round(sum(self._seconds) / len(self._seconds), 4),
             memory_bytes=most_memory_held(),
         )
-        self._losses, self._seconds = [], []
+        self._seconds = []
+        self._run.window.clear()
 
 
 # -- checkpoints ------------------------------------------------------------------------------------------------------
@@ -384,6 +404,8 @@ class Curve:
 
 def save(run: Run, *, partial: bool, validation_loss: float | None = None) -> None:
     """The state to resume from and, unless `partial`, the LoRA file for the world."""
+    if not partial:
+        run.checkpoint_step = run.step
     if processes.is_first():
         state_path = publish(run.output / f"checkpoint-{run.step}.state.safetensors", _state_of(run))
         path = ""
@@ -412,16 +434,22 @@ def _state_of(run: Run) -> bytes:
         "step": run.step,
         "position": run.position,
         "validated_step": run.validated_step,
+        "checkpoint_step": run.checkpoint_step,
+        "window": run.window,
+        "base": run.base_fingerprint,
         "spec": run.spec.to_dict(),
         "dataset_hash": run.dataset_hash,
     }
     return state_bytes(run.weights, run.optimizer.optimizer, scaler.state_dict() if scaler else {}, facts)
 
 
-def _check_same_run(spec: TrainSpec, inputs: TrainInputs, facts: dict[str, Any]) -> None:
+def _check_same_run(spec: TrainSpec, inputs: TrainInputs, base_fingerprint: str, facts: dict[str, Any]) -> None:
     if not facts:
         return
     check_same_recipe(spec, facts["spec"])
+    if facts.get("base", base_fingerprint) != base_fingerprint:
+        raise SpecError("base_model", "has other files than when the kept state was trained; put the old ones back, or"
+                        " clone the run")  # fmt: skip
     if facts.get("dataset_hash", inputs.dataset_hash) != inputs.dataset_hash:
         raise SpecError("dataset", "holds other photos or captions than the kept state was trained on")
 
@@ -431,6 +459,8 @@ def _restore(run: Run, state: str, facts: dict[str, Any]) -> None:
     run.step = run.saved_step = facts["step"]
     run.position = facts.get("position", run.step * run.spec.effective_batch_size)
     run.validated_step = facts["validated_step"]
+    run.checkpoint_step = facts.get("checkpoint_step", 0)
+    run.window = facts.get("window", [])
     scaler = processes.accelerator().scaler
     if scaler and facts.get("scaler"):
         scaler.load_state_dict(facts["scaler"])

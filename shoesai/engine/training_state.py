@@ -45,10 +45,16 @@ def state_bytes(
     tensors = {f"rng/{name}": state for name, state in _torch_random_states().items()}
     for name, weight in weights.items():
         tensors[f"weight/{name}"] = weight.detach().cpu().contiguous()
+        remembered = optimizer.state.get(weight) or _nothing_yet(weight)
         for moment in MOMENTS:
-            tensors[f"{moment}/{name}"] = optimizer.state[weight][moment].detach().cpu().contiguous()
+            tensors[f"{moment}/{name}"] = remembered[moment].detach().cpu().contiguous()
     metadata = facts | {"scaler": scaler, "random": _plain_random_states()}
     return safetensors_bytes(tensors, {key: json.dumps(value, sort_keys=True) for key, value in metadata.items()})
+
+
+def _nothing_yet(weight: nn.Parameter) -> dict[str, Tensor]:
+    """AdamW before its first step: an fp16 scaler skips steps until it has found its scale."""
+    return {"exp_avg": torch.zeros_like(weight), "exp_avg_sq": torch.zeros_like(weight), "step": torch.zeros(())}
 
 
 def newest_good_state(states: Sequence[StateInput], tell_damaged: Any) -> str | None:

@@ -6,6 +6,7 @@ import dataclasses
 import json
 import os
 import random
+import shutil
 import signal
 import subprocess
 import sys
@@ -65,6 +66,64 @@ def test_interruptions_change_neither_a_byte_nor_a_loss(
     assert [step for step, _ in seen] == [0, 4, 8]
 
 
+def test_a_stop_while_the_last_checkpoint_is_measured_does_not_lose_it(
+    straight: Recorder, base_folder: str, photos: Photos, tmp_path: Path
+) -> None:
+    """It is measured before it is written, so the next stretch owes it."""
+    emitted = Recorder()
+
+    def in_the_last_measurement() -> str | None:
+        steps = [event for event in emitted["step"] if "loss" in event]
+        return "yield" if len(steps) == RECIPE.max_train_steps else None
+
+    with pytest.raises(Stopped):
+        trained(RECIPE, base_folder, held_out(photos, 1), tmp_path, (), in_the_last_measurement, emitted)
+    assert (emitted["checkpoint"][-1]["step"], emitted["checkpoint"][-1]["partial"]) == (8, True)
+    state = kept_state(emitted["checkpoint"][-1])
+    resumed = trained(RECIPE, base_folder, held_out(photos, 1), tmp_path / "on", [state])
+    assert [(event["step"], event["partial"]) for event in resumed["checkpoint"]] == [(8, False)]
+    assert resumed["checkpoint"][0]["validation_loss"] == straight["checkpoint"][-1]["validation_loss"]
+    assert final_bytes(resumed) == final_bytes(straight)
+
+
+def test_the_points_of_the_curve_are_the_same_when_a_stop_falls_between_two(
+    base_folder: str, photos: Photos, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(trainer, "MAX_METRICS", 2)  # a point every three steps
+    whole = trained(SPEC, base_folder, photos, tmp_path)
+    emitted = Recorder()
+
+    def after_four_steps() -> str | None:
+        return "yield" if len(losses(emitted)) == 4 else None
+
+    with pytest.raises(Stopped):
+        trained(SPEC, base_folder, photos, tmp_path / "first", (), after_four_steps, emitted)
+    resumed = trained(SPEC, base_folder, photos, tmp_path / "on", [kept_state(emitted["checkpoint"][-1])])
+    points = [(event["step"], event["loss"]) for run in (emitted, resumed) for event in run["metric"]]
+    assert points == [(event["step"], event["loss"]) for event in whole["metric"]]
+    assert [step for step, _ in points] == [3, 6]
+
+
+def test_what_is_cached_already_changes_no_byte(base_folder: str, photos: Photos, tmp_path: Path) -> None:
+    """A stop while photos are read leaves a part of them in the cache."""
+    cold = trained(SPEC, base_folder, photos, tmp_path / "cold")
+    warm = tmp_path / "warm"
+    one_step = dataclasses.replace(SPEC, max_train_steps=1, lr_warmup_steps=0)
+    trained(one_step, base_folder, photos[2:3], warm)
+    assert final_bytes(trained(SPEC, base_folder, photos, warm)) == final_bytes(cold)
+
+
+def test_a_base_whose_weights_have_changed_is_refused(base_folder: str, photos: Photos, tmp_path: Path) -> None:
+    base = Path(shutil.copytree(base_folder, tmp_path / "base"))
+    state = kept_state(trained(SPEC, str(base), photos, tmp_path)["checkpoint"][0])
+    weights = base / "unet" / "diffusion_pytorch_model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(bytes(data))
+    with pytest.raises(SpecError, match="base_model: has other files"):
+        trained(SPEC, str(base), photos, tmp_path / "on", [state])
+
+
 def test_a_damaged_newest_state_costs_some_steps_and_is_told(
     straight: Recorder, base_folder: str, photos: Photos, tmp_path: Path
 ) -> None:
@@ -114,7 +173,7 @@ def test_a_state_of_another_recipe_or_other_photos_is_refused_by_name(
         trainer.train(SPEC, inputs, Recorder(), lambda: None)
 
 
-def test_a_state_of_another_base_is_refused(base_folder: str, photos: Photos, tmp_path: Path) -> None:
+def test_a_state_for_weights_of_other_shapes_is_refused(base_folder: str, photos: Photos, tmp_path: Path) -> None:
     """Its recipe and photos are the same, but its LoRA has other weights."""
     state = kept_state(trained(SPEC, base_folder, photos, tmp_path)["checkpoint"][0])
     with safe_open(state.path, "pt") as file:
@@ -123,6 +182,19 @@ def test_a_state_of_another_base_is_refused(base_folder: str, photos: Photos, tm
     optimizer = torch.optim.AdamW(wrong.values())
     with pytest.raises(SpecError, match="resume_from"):
         training_state.restore_state(state.path, wrong, optimizer)
+
+
+def test_a_state_before_the_first_real_step_is_one_too(tmp_path: Path) -> None:
+    """An fp16 scaler skips the first steps, and AdamW remembers nothing yet."""
+    weights = {"a": torch.nn.Parameter(torch.ones(2))}
+    path = tmp_path / "state"
+    path.write_bytes(training_state.state_bytes(weights, torch.optim.AdamW(weights.values()), {}, {"step": 1}))
+    again = {"a": torch.nn.Parameter(torch.zeros(2))}
+    optimizer = torch.optim.AdamW(again.values())
+    training_state.restore_state(str(path), again, optimizer)
+    again["a"].sum().backward()
+    optimizer.step()
+    assert float(again["a"][0].detach()) == pytest.approx(1 - 1e-3, rel=1e-3)
 
 
 def test_the_random_states_of_every_library_are_kept(tmp_path: Path) -> None:

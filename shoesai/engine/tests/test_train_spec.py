@@ -26,6 +26,7 @@ def test_the_defaults_are_the_seeds_recipe() -> None:
         ({"validation_seeds": (1,)}, ("validation_seeds", "validation_prompts")),
         ({"masked_loss": True, "unmasked_weight": 1.0}, ("masked_loss", "unmasked_weight")),
         ({"max_train_steps": 10_000, "checkpointing_steps": 1}, ("checkpointing_steps", "max_train_steps")),
+        ({"max_train_steps": 10_000, "validation_steps": 1}, ("validation_steps", "max_train_steps")),
     ],
 )
 def test_contradictions_name_the_two_that_disagree(settings: dict[str, Any], named: tuple[str, str]) -> None:
@@ -47,6 +48,7 @@ def test_contradictions_name_the_two_that_disagree(settings: dict[str, Any], nam
         ("validation_prompts", ("x",) * 99),
         ("validation_seeds", (-1,)), ("validation_guidance_scale", 31.0), ("rank", 0), ("rank", 257), ("lora_alpha", 0),
         ("lora_targets", ()), ("lora_targets", ("conv1",)), ("max_grad_norm", 0.0), ("max_grad_norm", float("nan")),
+        ("lora_targets", ("to_q", "to_q")), ("max_grad_norm", 1e-30), ("adam_epsilon", 1e6), ("trigger_words", "a\nb"),
         ("adam_beta1", 1.0), ("adam_epsilon", 0.0), ("adam_weight_decay", 2.0), ("noise_offset", -0.1),
         ("snr_gamma", -1.0), ("snr_gamma", float("nan")), ("caption_dropout", 1.0), ("unmasked_weight", 1.5),
         ("trigger_words", "x" * 3000), ("seed", -1), ("seed", 2**64),

@@ -153,7 +153,7 @@ def test_a_long_run_has_a_loss_curve_of_bounded_length(base: Base) -> None:
     spec = dataclasses.replace(SPEC, max_train_steps=2500)
     nothing: Any = None
     run = trainer.Run(
-        spec, base, nothing, None, {}, nothing, {}, nothing, nothing, Path(), "", emitted, NEVER
+        spec, base, nothing, None, {}, nothing, {}, nothing, nothing, Path(), "", "", emitted, NEVER
     )
     curve = trainer.Curve(run)
     for run.step in range(1, 2501):
