@@ -37,6 +37,7 @@ from shoesai.api import (
 )
 from shoesai.auth import caller
 from shoesai.engine.lora_names import LoraProblem
+from shoesai.engine.specs import MAX_TRAIN_STEPS
 from shoesai.models import ApiToken
 from shoesai.problems import Problem, documented
 from training.catalogue import list_models, model_row
@@ -45,7 +46,6 @@ from training.models import Checkpoint, Family, TrainingRun
 from training.results import SAFETENSORS
 from training.run_requests import InvalidRun, request_run
 from training.serializers import (
-    MAX_STEPS,
     EventSerializer,
     EventsSerializer,
     MetricSerializer,
@@ -358,7 +358,7 @@ class RunMetricsView(ApiView):
         parameters=[
             OpenApiParameter(
                 "since",
-                {"type": "integer", "minimum": 0, "maximum": MAX_STEPS, "default": 0},
+                {"type": "integer", "minimum": 0, "maximum": MAX_TRAIN_STEPS, "default": 0},
                 description="Only points after this step.",
             )
         ],
@@ -385,7 +385,7 @@ class RunMetricsView(ApiView):
     )  # fmt: skip
     def get(self, request: Request, id: UUID) -> HttpResponseBase:
         run = found(TrainingRun.objects.visible_to(request.user), "run", id)
-        since = whole_number(request, "since", 0, low=0, high=MAX_STEPS)
+        since = whole_number(request, "since", 0, low=0, high=MAX_TRAIN_STEPS)
         points = list(run.metrics.filter(step__gt=since).order_by("step"))
         said = {
             "metrics": MetricSerializer(points, many=True).data,

@@ -116,11 +116,13 @@ def _base_model(request: RunRequest, parent: TrainingRun | None) -> BaseModel:
 
 
 def _version(user: User, request: RunRequest, parent: TrainingRun | None) -> DatasetVersion:
+    datasets = Dataset.objects.visible_to(user)
     if parent and parent.dataset_version and not request.dataset:
+        if not datasets.filter(pk=parent.dataset_version.dataset_id).exists():  # a team's run on personal photos
+            raise LookupError("that of `parent` is not among those you can use; name one that is.")
         return parent.dataset_version
     if not request.dataset:
         raise LookupError("is required; this parent was not trained here, so it has none.")
-    datasets = Dataset.objects.visible_to(user)
     mine_first = sorted(datasets.filter(name=request.dataset), key=lambda each: each.owner_id != user.pk)
     version = mine_first[0].latest() if mine_first else _version_by_id(request.dataset, user)
     if version is None:

@@ -8,7 +8,14 @@ from django.urls import reverse
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
-from shoesai.engine.specs import LORA_TARGETS, LR_SCHEDULERS, MAX_RANK, MAX_SEED
+from shoesai.engine.specs import (
+    LORA_TARGETS,
+    LR_SCHEDULERS,
+    MAX_RANK,
+    MAX_SEED,
+    MAX_TRAIN_STEPS,
+    MAX_VALIDATION_PROMPTS,
+)
 from shoesai.serializers import REQUIRED, JobError, JobSerializer, Number, StrictSerializer, Text, WholeNumber
 from training import recipe
 from training.models import Checkpoint, RunEvent, TrainingMetric, TrainingRun, ValidationLoss
@@ -19,8 +26,6 @@ from training.standing import newest_job_of, step_of, total_of
 MAX_NAME = 120
 MAX_MODEL_NAME = 200
 MAX_TEXT = 2000
-MAX_PROMPTS = 16
-MAX_STEPS = 1_000_000
 MAX_FLOAT = 1_000_000.0
 
 
@@ -57,7 +62,7 @@ class OneOf(serializers.ChoiceField):
 # Where the type of a setting's default says too little. What TrainSpec allows is narrower; it says so itself.
 _LOWEST_ONE = dict.fromkeys(
     ("train_batch_size", "gradient_accumulation_steps", "max_train_steps", "checkpointing_steps", "lora_alpha"),
-    (1, MAX_STEPS),
+    (1, MAX_TRAIN_STEPS),
 )
 _WHOLE = {**_LOWEST_ONE, "rank": (1, MAX_RANK)}
 _SHARES = ("learning_rate", "adam_beta1", "adam_beta2", "adam_weight_decay", "noise_offset", "caption_dropout",
@@ -78,7 +83,7 @@ def setting_field(name: str) -> serializers.Field:
     if isinstance(default, bool):
         return Flag(**options)
     if isinstance(default, int):
-        return WholeNumber(*_WHOLE.get(name, (0, MAX_STEPS)), **options)
+        return WholeNumber(*_WHOLE.get(name, (0, MAX_TRAIN_STEPS)), **options)
     if isinstance(default, float):
         return Number(0, 1 if name in _SHARES else MAX_FLOAT, **options)
     return Text(MAX_TEXT, allow_blank=True, **options)
@@ -86,7 +91,7 @@ def setting_field(name: str) -> serializers.Field:
 
 def _list_field(name: str, options: dict[str, Any]) -> serializers.ListField:
     children: dict[str, Any] = {"lora_targets": OneOf(LORA_TARGETS), "validation_seeds": Seed()}
-    most = len(LORA_TARGETS) if name == "lora_targets" else MAX_PROMPTS
+    most = len(LORA_TARGETS) if name == "lora_targets" else MAX_VALIDATION_PROMPTS
     messages = {**REQUIRED, "not_a_list": "must be a list.", "max_length": f"takes at most {most}."}
     child = children.get(name) or Text(MAX_TEXT)
     return serializers.ListField(child=child, max_length=most, error_messages=messages, **options)

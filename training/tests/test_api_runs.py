@@ -11,7 +11,7 @@ from django.test import override_settings
 from safetensors.numpy import load
 
 from shoesai import files
-from shoesai.engine.specs import TrainSpec
+from shoesai.engine.specs import MAX_VALIDATION_PROMPTS, TrainSpec
 from shoesai.jobs import queue
 from shoesai.models import Job
 from shoesai.testing import BaseTestCase, starter
@@ -79,6 +79,16 @@ class StartTests(BaseTestCase):
         self.assertEqual(told["spec"], {**first["spec"], "rank": 4})
         self.assertEqual((told["parent"], told["dataset"]), (first["id"], first["dataset"]))
 
+    def test_a_parent_gives_no_photos_that_only_its_owner_may_use(self) -> None:
+        parent = self.post().json()["id"]
+        Dataset.objects.update(team=None)
+        self.api = client_of(self.bob)
+        refused = self.post(name="summer", parent=parent, dataset=...)
+        self.assertEqual((refused.status_code, list(fields_of(refused))), (400, ["dataset"]))
+        self.assertEqual(TrainingRun.objects.count(), 1)
+        photos_version(self.bob, "boots")
+        self.assertEqual(self.post(name="summer", parent=parent, dataset="boots").status_code, 201)
+
     def test_a_dataset_is_named_or_one_of_its_versions_is(self) -> None:
         newer = photos_version(self.alice)
         self.assertEqual(self.post().json()["dataset"]["version_id"], str(newer.pk))
@@ -100,6 +110,10 @@ class StartTests(BaseTestCase):
         parent = str(TrainingRun.objects.get().pk)
         self.assertEqual(list(fields_of(self.post(name="x", parent=parent, dataset=...))), ["parent"])
 
+    def test_as_many_prompts_as_a_recipe_allows_are_taken(self) -> None:
+        prompts = [f"shoe {number}" for number in range(MAX_VALIDATION_PROMPTS)]
+        self.assertEqual(self.post(validation_prompts=prompts).status_code, 201)
+
     def test_a_refusal_names_its_field_and_leaves_nothing_behind(self) -> None:
         refused: list[tuple[str, dict[str, Any]]] = [
             ("name", {"name": ...}), ("name", {"name": "a b"}), ("name", {"name": ""}), ("name", {"name": 7}),
@@ -114,7 +128,7 @@ class StartTests(BaseTestCase):
             ("lr_scheduler", {"lr_scheduler": "polynomial"}), ("lora_targets", {"lora_targets": ["conv"]}),
             ("lora_targets", {"lora_targets": []}), ("lora_targets", {"lora_targets": "to_q"}),
             ("gradient_checkpointing", {"gradient_checkpointing": "yes"}), ("caption_dropout", {"caption_dropout": 1}),
-            ("validation_prompts", {"validation_prompts": ["x"] * 17}),
+            ("validation_prompts", {"validation_prompts": ["x"] * (MAX_VALIDATION_PROMPTS + 1)}),
             ("validation_prompts", {"validation_prompts": "x"}),
             ("lr_warmup_steps", {"lr_warmup_steps": 61}),
             ("validation_seeds", {"validation_prompts": ["a", "b"], "validation_seeds": [1]}),
