@@ -8,9 +8,12 @@ from __future__ import annotations
 
 import hashlib
 import io
+import shutil
 import zipfile
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from pathlib import Path
+from typing import IO
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
@@ -61,14 +64,23 @@ def download(checkpoint: Checkpoint, format: str) -> Download:
 
 
 def zipped(made: Files) -> bytes:
-    """Not compressed, because neither weights nor pictures become smaller; equal files give equal bytes."""
     out = io.BytesIO()
+    write_zip(out, made)
+    return out.getvalue()
+
+
+def write_zip(out: IO[bytes], made: Mapping[str, bytes | Path]) -> None:
+    """Not compressed, because neither weights nor pictures become smaller; equal files give equal bytes.
+
+    A path's file goes through in pieces, so that many of them do not fill the memory.
+    """
     with zipfile.ZipFile(out, "w", zipfile.ZIP_STORED) as archive:
-        for name, data in sorted(made.items()):
+        for name, content in sorted(made.items()):
             entry = zipfile.ZipInfo(name, _BEGINNING)
             entry.external_attr = 0o644 << 16
-            archive.writestr(entry, data)
-    return out.getvalue()
+            source = content.open("rb") if isinstance(content, Path) else io.BytesIO(content)
+            with source, archive.open(entry, "w") as target:
+                shutil.copyfileobj(source, target)
 
 
 def lora_of(checkpoint: Checkpoint) -> Lora:

@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 from typing import Any
 
 from django.core.serializers.json import DjangoJSONEncoder
 from django.db.models import F
 
+from shoesai import files
+from shoesai.engine.lora_formats import WEIGHTS
 from training.exports import Files
 from training.models import TrainingRun
 from training.outputs import metric_lines
@@ -28,6 +31,12 @@ def records_of(run: TrainingRun) -> Files:
                            for at, step, text in events),
     }  # fmt: skip
     return {name: text.encode() for name, text in texts.items()}
+
+
+def weights_of(run: TrainingRun) -> dict[str, Path]:
+    """Name as in an exported run → where the bytes of each checkpoint lie."""
+    rows = run.checkpoints.values_list("step", "blob_id")
+    return {f"checkpoints/checkpoint-{step}/{WEIGHTS}": files.path_of(sha256) for step, sha256 in rows}
 
 
 def _origin(run: TrainingRun) -> dict[str, Any]:

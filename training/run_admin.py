@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import json
+import tempfile
 from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
+from django.conf import settings
 from django.contrib import admin, messages
 from django.core.exceptions import PermissionDenied
 from django.db.models import OuterRef, QuerySet, Subquery
-from django.http import HttpRequest, HttpResponse
+from django.http import FileResponse, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect
 from django.template.defaultfilters import filesizeformat
@@ -21,8 +23,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from shoesai.admin import ReadOnly
+from shoesai.auth import caller
 from shoesai.jobs.queue import QueueFull
-from training.exports import ZIP, zipped
+from training.exports import ZIP, write_zip
 from training.media import validation_bytes
 from training.models import (
     Checkpoint,
@@ -33,7 +36,7 @@ from training.models import (
     ValidationImage,
     ValidationLoss,
 )
-from training.records import records_of
+from training.records import records_of, weights_of
 from training.services import (
     WrongState,
     cancel_training,
@@ -43,11 +46,18 @@ from training.services import (
     why_not_deleted,
 )
 from training.standing import newest_job_of, step_of, total_of, with_standing
+from training.watching import clonable_by
 
 LOG_LINES = 100
 THUMBNAIL_WIDTH = 96
 
 
+def _not_clonable(run: TrainingRun) -> str:
+    """A clone trains on the run's photos, and being staff makes nobody a member of a team."""
+    if run.dataset_version is None:
+        return _("Run %(run)s was not trained here, so there are no photos to train a clone on.") % {"run": run}
+    words = _("Run %(run)s belongs to %(whose)s; only its owner and their team can clone it.")
+    return words % {"run": run, "whose": run.team or run.owner}
 
 
 class OfRun(ReadOnly, admin.ModelAdmin):
@@ -195,15 +205,21 @@ class TrainingRunAdmin(ReadOnly, admin.ModelAdmin):
         if runs.count() != 1:
             self.message_user(request, _("Select one run to clone."), messages.WARNING)
             return None
-        return redirect(f"{reverse('training-new')}?clone={runs.get().pk}")
+        run = runs.get()
+        if not clonable_by(caller(request)).filter(pk=run.pk).exists():
+            self.message_user(request, _not_clonable(run), messages.WARNING)
+            return None
+        return redirect(f"{reverse('training-new')}?clone={run.pk}")
 
     @admin.action(description=gettext_lazy("Export spec, curves, checkpoints and log (ZIP)"), permissions=["act"])
-    def export(self, request: HttpRequest, runs: QuerySet[TrainingRun]) -> HttpResponse:
+    def export(self, request: HttpRequest, runs: QuerySet[TrainingRun]) -> FileResponse:
         chosen = list(runs.select_related("base_model", "dataset_version__dataset"))
         name = chosen[0].name if len(chosen) == 1 else "runs"
-        headers = {"Content-Disposition": f'attachment; filename="{name}.zip"'}
-        files = {f"{run.name}/{file}": data for run in chosen for file, data in records_of(run).items()}
-        return HttpResponse(zipped(files), content_type=ZIP, headers=headers)
+        out = tempfile.TemporaryFile(dir=settings.WORK_DIR)  # noqa: SIM115 - the response closes it
+        for_all = {run.name: records_of(run) | weights_of(run) for run in chosen}
+        write_zip(out, {f"{run}/{file}": content for run, made in for_all.items() for file, content in made.items()})
+        out.seek(0)
+        return FileResponse(out, as_attachment=True, filename=f"{name}.zip", content_type=ZIP)
 
     # --- deleting -----------------------------------------------------------------------------------------------
     def has_delete_permission(self, request: HttpRequest, obj: Any = None) -> bool:

@@ -40,7 +40,7 @@ from training.media import validation_bytes, visible_validation_image
 from training.models import BaseModel, Checkpoint, TrainingMetric, TrainingRun
 from training.plan import PRESETS, Plan, make_plan
 from training.services import TrainingProblem, cancel_training, pause_training, resume_training, start_training
-from training.watching import RunView, runs_of
+from training.watching import RunView, clonable_by, runs_of
 
 RUNS_SHOWN = 20
 RUNS_OFFERED = 200
@@ -295,8 +295,7 @@ def new_run(request: HttpRequest) -> HttpResponse:
 def _beginning(request: HttpRequest) -> dict[str, Any]:
     """`?clone=<run>` takes its settings; `?version=`, `?base=` and `?preset=` choose where to begin."""
     if "clone" in request.GET:
-        clonable = runs_of(caller(request)).filter(dataset_version__isnull=False)
-        run = forms.found(clonable, request.GET["clone"])
+        run = forms.found(clonable_by(caller(request)), request.GET["clone"])
         if run is None:
             raise Http404
         return forms.cloned(run)

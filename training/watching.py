@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
-from django.db.models import QuerySet
+from django.db.models import Max, QuerySet
 from django.utils import timezone
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
@@ -17,6 +17,7 @@ from shoesai.models import Job, User
 from training import charts, recipe
 from training.charts import Chart, Curve
 from training.models import Checkpoint, RunEvent, TrainingMetric, TrainingRun, ValidationImage, ValidationLoss
+from training.services import may_act
 
 LOG_LINES = 200
 TABLE_ROWS = 40
@@ -43,6 +44,11 @@ ANY_REMEDY = gettext_lazy("Resume it; if it fails again, whoever runs this site 
 def runs_of(user: User) -> QuerySet[TrainingRun]:
     """Every run that this user may see, with what its page names."""
     return TrainingRun.objects.visible_to(user).select_related("base_model", "dataset_version__dataset", "owner")
+
+
+def clonable_by(user: User) -> QuerySet[TrainingRun]:
+    """Those whose settings and photos a new run can begin with."""
+    return runs_of(user).filter(dataset_version__isnull=False)
 
 
 @dataclass
@@ -166,10 +172,12 @@ class RunView:
 
     @cached_property
     def seconds_trained(self) -> float:
-        """Of all stretches; the one at hand has not been added to the row yet."""
+        """Of all stretches; the one at hand has been added to the row up to the last state that was kept."""
         started = self.job.started_at if self.is_running and self.job else None
-        now = (timezone.now() - started).total_seconds() if started else 0.0
-        return self.run.train_seconds + now
+        if started is None:
+            return self.run.train_seconds
+        kept = self.run.states.filter(created_at__gt=started).aggregate(last=Max("created_at"))["last"]
+        return self.run.train_seconds + (timezone.now() - (kept or started)).total_seconds()
 
     @cached_property
     def memory_bytes(self) -> int | None:
@@ -191,7 +199,7 @@ class RunView:
     # --- who may do what ----------------------------------------------------------------------------------------
     @property
     def may_act(self) -> bool:
-        return self.run.owner_id == self.user.pk or self.user.is_staff
+        return may_act(self.run, self.user)
 
     @property
     def can_pause(self) -> bool:

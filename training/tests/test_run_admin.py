@@ -166,7 +166,16 @@ class ActionTests(RunAdminTestCase):
         self.assertRedirects(
             response, f"{reverse('training-new')}?clone={self.run_.pk}", fetch_redirect_response=False
         )
+        self.assertContains(self.act("clone", self.run_), "spring-2")
         self.assertContains(self.act("clone", self.run_, queued_run(self.alice, "other")), "Select one run to clone.")
+
+    def test_one_who_is_not_in_its_team_is_told_why_there_is_no_clone(self) -> None:
+        self.bob.memberships.all().delete()
+        page = self.act("clone")
+        self.assertEqual(page.status_code, 200)
+        self.assertContains(page, "Run spring belongs to Studio; only its owner and their team can clone it.")
+        TrainingRun.objects.update(state="imported", shared=True, spec={}, dataset_version=None)
+        self.assertContains(self.act("clone"), "Run spring was not trained here")
 
     def test_an_export_holds_spec_curves_checkpoints_and_log(self) -> None:
         results.keep_metric(self.run_, {"step": 5, "loss": 0.5, "learning_rate": 1e-4, "grad_norm": 1.0})
@@ -174,9 +183,12 @@ class ActionTests(RunAdminTestCase):
         checkpoint = kept_checkpoint(self.run_, 10, 0.25)
         response = self.act("export", self.run_, queued_run(self.alice, "boots"))
         self.assertEqual(response["Content-Disposition"], 'attachment; filename="runs.zip"')
-        archive = zipfile.ZipFile(io.BytesIO(response.content))
+        archive = zipfile.ZipFile(io.BytesIO(response.getvalue()))
+        weights = "checkpoints/checkpoint-10/pytorch_lora_weights.safetensors"
+        self.assertEqual(archive.read(f"spring/{weights}"), files.read(checkpoint.blob))
         self.assertEqual({name.partition("/")[0] for name in archive.namelist()}, {"spring", "boots"})
-        read = {name.partition("/")[2]: archive.read(name).decode() for name in archive.namelist() if "spring" in name}
+        texts = [name for name in archive.namelist() if "spring" in name and weights not in name]
+        read = {name.partition("/")[2]: archive.read(name).decode() for name in texts}
         self.run_.refresh_from_db()
         self.assertEqual(json.loads(read["spec.json"]), self.run_.spec)
         origin = json.loads(read["run.json"])
