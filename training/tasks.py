@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import json
-import shutil
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -36,14 +37,13 @@ from training.holdout import held_out
 from training.measuring import MEASURED
 from training.models import BaseModel, Checkpoint, TrainingRun
 from training.scan import scan
-from training.work import MERGED_FROM, writing
+from training.work import MERGED_FROM, of_claim, writing
 
 
 def train_lora(claim: Claim) -> dict[str, Any]:
     """Trains from the last kept state to the end of the spec."""
     run = TrainingRun.objects.select_related("base_model", "dataset_version").get(pk=claim.job.spec["run"])
-    output = Path(settings.WORK_DIR) / str(claim.job.pk)
-    output.mkdir(parents=True, exist_ok=True)
+    clock = _Clock(claim, run)
 
     def on_begun(event: Event) -> None:
         with claim.committing():
@@ -58,20 +58,22 @@ def train_lora(claim: Claim) -> dict[str, Any]:
             results.keep_validation_loss(run, event)
 
     def on_checkpoint(event: Event) -> None:
-        with claim.committing():
-            if not event["partial"]:
-                results.keep_checkpoint(run, event, Path(event["path"]).read_bytes())
-            results.keep_state(run, event["step"], Path(event["state_path"]).read_bytes())
+        state, lora = Path(event["state_path"]), None if event["partial"] else Path(event["path"])
+        with clock.committing():
+            if lora:
+                results.keep_checkpoint(run, event, lora.read_bytes())
+            results.keep_state(run, event["step"], state.read_bytes())
+        _unlink(state, lora)
 
     def on_sample(event: Event) -> None:
         with claim.committing():
             results.keep_validation_image(run, event, Path(event["path"]).read_bytes())
+        _unlink(Path(event["path"]))
 
     def on_note(event: Event) -> None:
         with claim.committing():
             results.note(run, event["message"], step=event["step"])
 
-    started = time.monotonic()
     handlers: Handlers = {
         "begun": on_begun,
         "metric": on_metric,
@@ -81,11 +83,43 @@ def train_lora(claim: Claim) -> dict[str, Any]:
         "note": on_note,
     }
     try:
-        done = drive_engine(claim, TrainSpec.from_dict(run.spec), _inputs_of(run, output), handlers)
+        with of_claim(claim) as output:
+            done = drive_engine(claim, TrainSpec.from_dict(run.spec), _inputs_of(run, output), handlers)
     finally:
-        shutil.rmtree(output, ignore_errors=True)
-        results.add_train_seconds(run, time.monotonic() - started)  # of every stretch, however it ended
+        clock.add()  # of every stretch, however it ended
     return {"seconds": done["seconds"], "device": done.get("device", "")}
+
+
+class _Clock:
+    """Adds the time of a stretch to its run with each state that is kept: one that is killed is counted up to there."""
+
+    def __init__(self, claim: Claim, run: TrainingRun) -> None:
+        self._claim, self._run = claim, run
+        self._added = time.monotonic()
+
+    def add(self) -> None:
+        now = time.monotonic()
+        results.add_train_seconds(self._run, now - self._added)
+        self._added = now
+
+    @contextmanager
+    def committing(self) -> Iterator[None]:
+        """`Claim.committing` in which the time since the last addition is added; when it fails it still is to be."""
+        before = self._added
+        try:
+            with self._claim.committing():
+                self.add()
+                yield
+        except BaseException:
+            self._added = before
+            raise
+
+
+def _unlink(*paths: Path | None) -> None:
+    """What the engine wrote and the rows have now: for a long training it would all lie there twice."""
+    for path in paths:
+        if path:
+            path.unlink(missing_ok=True)
 
 
 def _inputs_of(run: TrainingRun, output: Path) -> TrainInputs:

@@ -4,19 +4,21 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from uuid import UUID
 
 from django.conf import settings
 
+from shoesai.jobs.queue import Claim
 from shoesai.models import Job
 
 KEPT_SECONDS = 24 * 3600
+_OF_A_JOB = re.compile(r"(?P<id>[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12})(-[0-9]+)?")  # and the fence of a claim
 MERGED_FROM = "merged_from.json"  # what a merged pipeline consists of
 
 
@@ -36,6 +38,23 @@ def writing(job: Job) -> Iterator[Path]:
     except BaseException:
         shutil.rmtree(folder, ignore_errors=True)
         raise
+
+
+@contextmanager
+def of_claim(claim: Claim) -> Iterator[Path]:
+    """A folder that only this claim knows: a worker that learns late of its job's new owner takes nothing from it.
+
+    It goes at the end, and what earlier claims of the job have left (their worker was killed) goes at the beginning.
+    """
+    forget_abandoned()
+    for earlier in Path(settings.WORK_DIR).glob(f"{claim.job.pk}-*"):
+        shutil.rmtree(earlier, ignore_errors=True)
+    folder = Path(settings.WORK_DIR) / f"{claim.job.pk}-{claim.fence}"
+    folder.mkdir(parents=True)
+    try:
+        yield folder
+    finally:
+        shutil.rmtree(folder, ignore_errors=True)
 
 
 def take(job: Job, destination: Path) -> Path:
@@ -67,16 +86,11 @@ def forget_abandoned() -> None:
     """What nobody took away within a day, of jobs that are not at work."""
     long_ago = time.time() - KEPT_SECONDS
     for folder in Path(settings.WORK_DIR).iterdir():
-        old = folder.is_dir() and _is_id(folder.name) and folder.stat().st_mtime < long_ago
-        if old and not Job.objects.filter(pk=folder.name, state__in=Job.LIVE).exists():
+        job = _OF_A_JOB.fullmatch(folder.name)
+        if job is None or not folder.is_dir() or folder.stat().st_mtime > long_ago:
+            continue
+        if not Job.objects.filter(pk=job["id"], state__in=Job.LIVE).exists():
             shutil.rmtree(folder, ignore_errors=True)
-
-
-def _is_id(name: str) -> bool:
-    try:
-        return str(UUID(name)) == name
-    except ValueError:
-        return False
 
 
 def _move(source: Path, target: Path) -> None:

@@ -66,13 +66,36 @@ class WorkTest(BaseTestCase):
             raise RuntimeError
         self.assertFalse(work.folder_of(self.job).exists())
 
+    def test_a_worker_that_lost_its_job_takes_nothing_from_the_next_one(self) -> None:
+        first = queue.claim(self.job.lane)
+        assert first
+        with work.of_claim(first) as old:
+            first.requeue()
+            second = queue.claim(self.job.lane)
+            assert second
+            taking = work.of_claim(second)
+            new = taking.__enter__()
+            (new / "state").write_text("state")
+        self.assertNotEqual(old, new)
+        self.assertTrue((new / "state").exists())
+        taking.__exit__(None, None, None)
+        self.assertEqual(list((self.folder / "work").iterdir()), [])
+
+    def test_what_a_killed_worker_left_goes_when_its_job_is_taken_again(self) -> None:
+        (self.folder / "work" / f"{self.job.pk}-0").mkdir()
+        claim = queue.claim(self.job.lane)
+        assert claim
+        with work.of_claim(claim) as folder:
+            self.assertEqual(list((self.folder / "work").iterdir()), [folder])
+
     def test_what_nobody_took_away_goes_after_a_day_but_not_under_a_job_at_work(self) -> None:
         long_ago = 1_700_000_000
         ended = queue.enqueue(owner=self.alice, kind="scan_models")
         Job.objects.filter(pk=ended.pk).update(state=Job.State.SUCCEEDED)
-        for name in (str(ended.pk), str(self.job.pk), "import-something"):
+        names = (str(ended.pk), f"{ended.pk}-2", str(self.job.pk), f"{self.job.pk}-1", "import-something")
+        for name in names:
             (self.folder / "work" / name).mkdir()
             os.utime(self.folder / "work" / name, (long_ago, long_ago))
         work.forget_abandoned()
         left = sorted(path.name for path in (self.folder / "work").iterdir())
-        self.assertEqual(left, sorted([str(self.job.pk), "import-something"]))
+        self.assertEqual(left, sorted(names[2:]))
