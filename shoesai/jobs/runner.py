@@ -143,7 +143,8 @@ class _Stop:
 
     def notice(self, event: Event) -> None:
         """A training must get on a little each time, or a stream of generations would keep it at its beginning."""
-        self._worked = self._worked or event["event"] == "metric"
+        trained = event["event"] == "metric" or (event["event"] == "step" and "loss" in event)
+        self._worked = self._worked or trained  # the curve of a long training has no point for many steps
         self._unit_seconds = event.get("micro_batch_seconds", self._unit_seconds)
 
     def consider(self, *, cancel: bool) -> None:

@@ -6,6 +6,7 @@ import errno
 import time
 from typing import Any
 from unittest.mock import patch
+from uuid import uuid4
 
 import pytest
 from django.db import OperationalError
@@ -84,6 +85,19 @@ class RunnerTests(BaseTestCase):
             with pytest.raises(JobFailed, match="black"):
                 self.drive(child)
             assert not child.killed
+
+
+class YieldTests(BaseTestCase):
+    def test_a_training_yields_after_a_step_though_its_curve_has_no_point_yet(self) -> None:
+        queue.enqueue(owner=self.alice, kind="train", spec={"run": str(uuid4())})
+        claim = queue.claim("gpu")
+        assert claim
+        generate_job(self.bob)
+        stop = runner._Stop(claim, ScriptedChild())
+        for event, yields in (({"message": "Preparing"}, False), ({"message": "Training", "loss": 0.5}, True)):
+            stop.notice({"event": "step", "step": 1, "total": 9000, **event})
+            stop.consider(cancel=False)
+            self.assertEqual(bool(stop._reason), yields)
 
 
 def test_a_child_that_died_is_heard_of_and_put_away_whatever_was_sent_to_it() -> None:
