@@ -16,7 +16,7 @@ from training.holdout import held_out
 from training.measuring import newest_measurement
 from training.models import BaseModel, DatasetVersion, Family, Photo
 from training.parameters import Parameters, UnreadableWeights, count_parameters
-from training.results import LAST_KEPT, STATES_KEPT
+from training.results import LAST_KEPT, STATES_KEPT, is_milestone
 
 NO_PHOTOS = "dataset: there are no photos to learn from."
 MANY_EPOCHS = 100
@@ -126,15 +126,10 @@ def checkpoints_kept(spec: TrainSpec, measured_on_held_out: bool) -> int:
         kept = [
             each
             for before, each in zip(befores, kept, strict=False)
-            if each in kept[-LAST_KEPT:] or _is_milestone(spec, each, before)
+            if each in kept[-LAST_KEPT:] or is_milestone(each, before, spec.milestone_steps)
         ]
     tidied = len(checkpoint_steps(spec)) - len(kept)
     return len(kept) + (1 if tidied and measured_on_held_out else 0)
-
-
-def _is_milestone(spec: TrainSpec, step: int, before: int) -> bool:
-    every = spec.milestone_steps
-    return not every or step // every > before // every
 
 
 def validation_pictures(spec: TrainSpec) -> int:

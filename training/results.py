@@ -70,8 +70,10 @@ def tidy_checkpoints(run: TrainingRun) -> None:
     # Locked, so that nobody begins a picture with one of them before the end of this transaction.
     checkpoints = list(run.checkpoints.select_for_update(of=("self",)).order_by("step"))
     best = run.best_checkpoint()
-    for before, checkpoint in zip([None, *checkpoints], checkpoints[:-LAST_KEPT], strict=False):
-        if checkpoint == best or checkpoint.pinned or _is_milestone(run, checkpoint, before):
+    every = int(run.spec.get("milestone_steps", 0))
+    befores = [0, *(checkpoint.step for checkpoint in checkpoints)]
+    for before, checkpoint in zip(befores, checkpoints[:-LAST_KEPT], strict=False):
+        if checkpoint == best or checkpoint.pinned or is_milestone(checkpoint.step, before, every):
             continue
         try:
             checkpoint.delete()
@@ -81,11 +83,10 @@ def tidy_checkpoints(run: TrainingRun) -> None:
         note(run, f"Checkpoint {checkpoint.step} was tidied away: not the best, no milestone.", step=checkpoint.step)
 
 
-def _is_milestone(run: TrainingRun, checkpoint: Checkpoint, before: Checkpoint | None) -> bool:
-    """The first checkpoint at or after each multiple of `milestone_steps`; all of them when that is 0."""
-    every = int(run.spec.get("milestone_steps", 0))
-    earlier = before.step if before else 0
-    return not every or checkpoint.step // every > earlier // every
+def is_milestone(step: int, before: int, every: int) -> bool:
+    """The first checkpoint at or after each multiple of `every`, the one before it being of step `before` (0: none);
+    all of them when `every` is 0."""
+    return not every or step // every > before // every
 
 
 # --- what the engine tells --------------------------------------------------------------------------------------
