@@ -200,10 +200,12 @@ def follow(
                 say("Stopping at the next safe point; Ctrl-C again stops watching.")
 
 
-def finished(job: Job, what: str, *, quiet: bool = False, timeout: float = float("inf")) -> Job:
+def finished(
+    job: Job, what: str, *, quiet: bool = False, timeout: float = float("inf"), only_watch: bool = False
+) -> Job:
     """Follows a job to success. Raises CommandError with the exit code for every other end."""
     try:
-        job = follow(job, what, quiet=quiet, timeout=timeout)
+        job = follow(job, what, quiet=quiet, timeout=timeout, only_watch=only_watch)
     except KeyboardInterrupt as interrupt:
         raise CommandError("Stopped watching; the job was asked to stop.", returncode=STOPPED) from interrupt
     if job.state == Job.State.CANCELLED:

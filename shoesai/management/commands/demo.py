@@ -56,7 +56,7 @@ RECIPE = TrainSpec(
     max_train_steps=300,
     checkpointing_steps=100,
     milestone_steps=100,
-    validation_steps=100,
+    validation_steps=150,
     validation_prompts=("a photo of a red leather sneaker", "a photo of a blue suede ankle boot"),
     validation_guidance_scale=GUIDANCE_SCALE,
     gradient_checkpointing=False,
@@ -138,7 +138,7 @@ class Command(BaseCommand):
             base_model=BaseModel.objects.get(name="starter"),
             spec=RECIPE,
         )
-        finished(run.jobs.get(), "  training")
+        finished(run.jobs.get(), "  training", only_watch=True)  # the worker above is about to be ready
         run.refresh_from_db()
         model = run.checkpoints.latest("step").name
         self.console.print(f"  checkpoints: {', '.join(c.name for c in run.checkpoints.all())}")
@@ -182,7 +182,7 @@ class Command(BaseCommand):
             for question in questions
         ]
         for generation in track(asked, f"  {model:32}", console=self.console):
-            finished(generation.job, generation.prompt, quiet=True)
+            finished(generation.job, generation.prompt, quiet=True, only_watch=True)
         pictures = [picture_of(generation) for generation in asked]
         look = catalogue_look(
             zip(pictures, (question.colour for question in questions), strict=True), draw.COLOURS
