@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
+from shoesai.engine import validation
 from shoesai.engine.base_model import Base, forget_base, load_base
 from shoesai.engine.specs import PhotoInput
 from shoesai.engine.tests import tiny
@@ -30,6 +31,14 @@ class Recorder:
 
     def __getitem__(self, event: str) -> list[dict[str, Any]]:
         return [fields for name, fields in self.events if name == event]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def short_validation() -> Iterator[None]:
+    """What a validation picture looks like is nobody's business here, and it is the longest part of a short run."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(validation, "INFERENCE_STEPS", 4)
+        yield
 
 
 @pytest.fixture
