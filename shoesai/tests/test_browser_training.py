@@ -30,6 +30,7 @@ def step_of(page: Any) -> int:
     return int(re.split(r"\D", page.locator(".headline dd").first.inner_text())[0])
 
 
+@pytest.mark.slow
 @pytest.mark.cluster
 def test_a_run_begins_with_a_preset_and_lives_pauses_and_goes_on(studio: Studio, worker: None) -> None:  # noqa: F811
     tiny_base_model()
