@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
@@ -26,6 +27,7 @@ from shoesai.engine.tests.conftest import Recorder
 from shoesai.engine.tests.runs import SPEC, Photos, final_bytes, held_out, kept_state, losses, stop_when, trained
 from shoesai.engine.training_state import DamagedState
 
+STARTER = str(Path(__file__).resolve().parents[2] / "starter" / "weights" / "sd")
 # Everything at once that could make a difference between going on and going through
 RECIPE = dataclasses.replace(
     SPEC, max_train_steps=8, checkpointing_steps=2, lr_scheduler="cosine", noise_offset=0.1, snr_gamma=5.0,
@@ -139,6 +141,24 @@ def test_a_damaged_newest_state_costs_some_steps_and_is_told(
     assert "SHA-256" in resumed["note"][0]["message"]
     assert final_bytes(resumed) == final_bytes(straight)
     assert losses(resumed) == losses(straight)[4:]
+
+
+def test_the_starter_goes_on_to_the_same_bytes_after_two_interruptions(photos: Photos, tmp_path: Path) -> None:
+    spec = dataclasses.replace(
+        SPEC, resolution=128, train_batch_size=1, max_train_steps=4, checkpointing_steps=2, rank=8, lora_alpha=16
+    )
+    whole = trained(spec, STARTER, photos, tmp_path)
+    states: list[StateInput] = []
+    stretches = []
+    for steps in (1, 2, 9):
+        emitted = Recorder()
+        with contextlib.suppress(Stopped):
+            stop = stop_when(emitted, "metric", steps, "yield")
+            trained(spec, STARTER, photos, tmp_path / "on", states[::-1], stop, emitted)
+        states += [kept_state(event) for event in emitted["checkpoint"]]
+        stretches.append(emitted)
+    assert final_bytes(stretches[-1]) == final_bytes(whole)
+    assert losses(*stretches) == losses(whole)
 
 
 def test_a_state_is_kept_every_few_minutes_also_between_checkpoints(
