@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
 from django.db import models
+from django.db.models import Q
 from django.utils.text import slugify
 from django.utils.translation import gettext_lazy as _
 
-from shoesai.models import Blob, Job, Owned, SeedField
-from training.models import BaseModel, Checkpoint
+from generation.words import WordsField
+from shoesai.models import Blob, Job, Owned, OwnedQuerySet, SeedField
+from training.models import BaseModel, Checkpoint, Dataset
 
 
 class Generation(Owned):
@@ -26,6 +30,15 @@ class Generation(Owned):
     width = models.PositiveSmallIntegerField()
     height = models.PositiveSmallIntegerField()
     scheduler = models.CharField(max_length=40)
+    template = models.TextField(blank=True, help_text=_("The prompt as typed, where it had {a|b} variations."))
+    # img2img: the picture that it starts from, and how far it may go from it (0 keeps it, 1 ignores it).
+    reference = models.ForeignKey(Blob, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
+    reference_image = models.ForeignKey(
+        "GeneratedImage", on_delete=models.SET_NULL, null=True, blank=True, related_name="variations",
+        help_text=_("Where the reference is a picture of the gallery."),
+    )  # fmt: skip
+    strength = models.FloatField(null=True, blank=True)
+    engine = models.JSONField(default=dict, blank=True, help_text=_("Device, precision and versions that made it."))
     spec_version = models.PositiveSmallIntegerField(default=1)
 
     def __str__(self) -> str:
@@ -47,8 +60,68 @@ class GenerationLora(models.Model):
         constraints = [models.UniqueConstraint(fields=["generation", "position"], name="lora_position")]
 
 
+class PromptWords(models.Model):
+    """A prompt as the search index reads it. Its own integer key is the row number of SQLite's FTS5 table.
+
+    The index itself is made by migration 0002: FTS5 with triggers on SQLite, GIN on PostgreSQL. A migration that
+    changes this table on SQLite must make the triggers again.
+    """
+
+    generation = models.OneToOneField(Generation, on_delete=models.CASCADE, related_name="words")
+    words = WordsField()
+
+
+class Shelf(Owned):
+    """The pictures of one owner, for one team, made with the same settings: the gallery's unit of counting.
+
+    There are few shelves beside the pictures, and each knows how many it holds, so that facets with their counts cost
+    one small query however many pictures there are. `generation.shelves` keeps the numbers true.
+    """
+
+    key = models.CharField(max_length=64, unique=True, help_text=_("SHA-256 of what is the same on it."))
+    # A shelf goes with what it is named after; pictures that stand on it forbid that.
+    base_model = models.ForeignKey(BaseModel, on_delete=models.CASCADE, related_name="+")
+    checkpoint = models.ForeignKey(Checkpoint, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+    dataset = models.ForeignKey(Dataset, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    scheduler = models.CharField(max_length=40)
+    num_inference_steps = models.PositiveSmallIntegerField()
+    width = models.PositiveSmallIntegerField()
+    height = models.PositiveSmallIntegerField()
+    images = models.PositiveIntegerField(default=0)
+
+    def __str__(self) -> str:
+        return f"{self.base_model} {self.width} × {self.height} ({self.images})"
+
+
+class GeneratedImageQuerySet(OwnedQuerySet):
+    def visible_to(self, user: Any) -> Self:
+        """On a shelf that the user may see. What is in the trash stands on none."""
+        return self.filter(shelf__in=Shelf.objects.visible_to(user))
+
+    def in_trash_of(self, user: Any) -> Self:
+        return self.filter(owner=user, trashed_at__isnull=False)
+
+
+class View(models.TextChoices):
+    """Product views, as shops name them."""
+
+    SIDE = "side", _("Side")
+    LATERAL = "lateral", _("Outer side")
+    MEDIAL = "medial", _("Inner side")
+    THREE_QUARTER = "three-quarter", _("Three-quarter")
+    FRONT = "front", _("Front")
+    HEEL = "heel", _("Heel")
+    TOP = "top", _("Top")
+    SOLE = "sole", _("Sole")
+    DETAIL = "detail", _("Detail")
+    PAIR = "pair", _("Pair")
+
+
 class GeneratedImage(Owned):
-    """One picture. `UNIQUE(generation, seq)` makes doubles impossible when a job is run again after a crash."""
+    """One picture. `UNIQUE(generation, seq)` makes doubles impossible when a job is run again after a crash.
+
+    `team` is whom its owner shares it with, null where it is private.
+    """
 
     generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="images")
     seq = models.PositiveSmallIntegerField()
@@ -59,13 +132,29 @@ class GeneratedImage(Owned):
     height = models.PositiveSmallIntegerField()
     colour = models.CharField(max_length=7, help_text=_("Mean colour, shown until the thumbnail has loaded."))
     seconds = models.FloatField(default=0)
+    shelf = models.ForeignKey(Shelf, on_delete=models.RESTRICT, null=True, related_name="+")
+    trashed_at = models.DateTimeField(null=True, blank=True)
+    sku = models.CharField(max_length=64, blank=True, help_text=_("The article that it shows."))
+    view = models.CharField(max_length=16, choices=View.choices, blank=True)
+
+    objects = GeneratedImageQuerySet.as_manager()  # type: ignore[misc]  # stricter than Owned's
 
     class Meta:
         ordering = ["-created_at", "-id"]
-        constraints = [models.UniqueConstraint(fields=["generation", "seq"], name="one_image_per_seq")]
+        constraints = [
+            models.UniqueConstraint(fields=["generation", "seq"], name="one_image_per_seq"),
+            models.CheckConstraint(
+                condition=Q(shelf__isnull=True, trashed_at__isnull=False)
+                | Q(shelf__isnull=False, trashed_at__isnull=True),
+                name="image_is_on_a_shelf_or_in_the_trash",
+            ),
+        ]
         indexes = [
-            models.Index(fields=["owner", "-created_at", "-id"], name="image_of_owner"),
-            models.Index(fields=["team", "-created_at", "-id"], name="image_of_team"),
+            models.Index(fields=["-created_at", "-id"], name="image_newest"),
+            models.Index(fields=["shelf", "-created_at", "-id"], name="image_on_shelf"),
+            models.Index(fields=["owner", "trashed_at"], name="image_in_trash", condition=Q(trashed_at__isnull=False)),
+            models.Index(fields=["seed"], name="image_seed"),
+            models.Index(fields=["sku"], name="image_sku", condition=~Q(sku="")),
         ]
 
     def __str__(self) -> str:
@@ -78,3 +167,36 @@ class GeneratedImage(Owned):
     def file_name(self, suffix: str = "png") -> str:
         """What a download is called: `<prompt-slug>_<seed>.png`."""
         return f"{slugify(self.generation.prompt)[:60].strip('-') or 'picture'}_{self.seed_number}.{suffix}"
+
+
+class Preset(Owned):
+    """Settings of the Generate form under a name; `team` is set where it is shared."""
+
+    name = models.CharField(max_length=120)
+    settings = models.JSONField(default=dict, help_text=_("Field of the form → value."))
+
+    class Meta:
+        ordering = ["name"]
+        constraints = [models.UniqueConstraint(fields=["owner", "name"], name="preset_name_per_owner")]
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Recreation(Owned):
+    """A picture made again from its recipe, and how near the second one came."""
+
+    class Verdict(models.TextChoices):
+        IDENTICAL = "identical", _("Byte-identical")
+        CLOSE = "close", _("Within tolerance")
+        DIFFERENT = "different", _("Different")
+
+    image = models.ForeignKey(GeneratedImage, on_delete=models.CASCADE, related_name="recreations")
+    job = models.OneToOneField(Job, on_delete=models.CASCADE, related_name="recreation")
+    verdict = models.CharField(max_length=16, choices=Verdict.choices, blank=True)
+    max_difference = models.PositiveSmallIntegerField(null=True, help_text=_("Of one channel of one pixel, of 255."))
+    mean_difference = models.FloatField(null=True)
+    reasons = models.JSONField(default=list, help_text=_("What is not as it was: versions, device, weights."))
+
+    class Meta:
+        ordering = ["-created_at"]

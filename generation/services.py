@@ -10,9 +10,9 @@ from io import BytesIO
 
 from PIL import Image
 
-from generation import limits
+from generation import limits, shelves
 from generation.metadata import png_with_recipe, recipe_of
-from generation.models import GeneratedImage, Generation, GenerationLora
+from generation.models import GeneratedImage, Generation, GenerationLora, PromptWords
 from generation.schedulers import DEFAULT, SCHEDULERS
 from shoesai import files
 from shoesai.jobs import queue
@@ -72,7 +72,7 @@ def _create(user: User, request: GenerationRequest, idempotency_key: str | None,
     model, loras = _resolve_models(user, request, errors)
     if errors or model is None:
         raise InvalidRequest(errors)
-    team = user.home_team()
+    team = user.home_team() if user.shares_new_pictures else None
     generation = Generation.objects.create(
         owner=user,
         team=team,
@@ -95,6 +95,7 @@ def _create(user: User, request: GenerationRequest, idempotency_key: str | None,
         GenerationLora(generation=generation, checkpoint=checkpoint, weight=weight, position=position)
         for position, (checkpoint, weight) in enumerate(loras)
     )
+    PromptWords.objects.create(generation=generation, words=generation.prompt)
     return generation
 
 
@@ -171,7 +172,7 @@ def keep_image(*, generation: Generation, seq: int, seed: int, picture: Image.Im
     picture = picture.convert("RGB")
     original = files.publish(png_with_recipe(picture, recipe_of(generation, seed)), "image/png")
     thumbnail = files.publish(_thumbnail(picture), "image/webp")
-    image, _ = GeneratedImage.objects.get_or_create(
+    image, is_new = GeneratedImage.objects.get_or_create(
         generation=generation,
         seq=seq,
         defaults={
@@ -184,8 +185,11 @@ def keep_image(*, generation: Generation, seq: int, seed: int, picture: Image.Im
             "height": picture.height,
             "colour": "#" + picture.resize((1, 1), Image.Resampling.BOX).tobytes().hex(),
             "seconds": seconds,
+            "shelf": shelves.shelf_for(generation, generation.team, picture.width, picture.height),
         },
     )
+    if is_new:
+        shelves.counted(image)
     return image
 
 

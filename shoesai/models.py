@@ -36,7 +36,16 @@ class SeedField(models.BigIntegerField):
 
 
 class User(AbstractUser):  # type: ignore[django-manager-missing]  # knox has no types
+    class Theme(models.TextChoices):
+        SYSTEM = "system", _("System")
+        LIGHT = "light", _("Light")
+        DARK = "dark", _("Dark")
+
     id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
+    language = models.CharField(max_length=10, blank=True, help_text=_("Empty follows the browser."))
+    theme = models.CharField(max_length=8, choices=Theme.choices, default=Theme.SYSTEM)
+    single_key_shortcuts = models.BooleanField(default=True, help_text=_("Keys such as F and X act without Ctrl."))
+    shares_new_pictures = models.BooleanField(default=True, help_text=_("New pictures belong to the team at once."))
 
     def home_team(self) -> Team | None:
         """The team that what this user makes belongs to: the first one they joined."""
@@ -170,6 +179,7 @@ class Job(Owned):
 
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
+    announced_at = models.DateTimeField(null=True, blank=True, help_text=_("When a page told its owner of the end."))
 
     class Meta:
         constraints = [

@@ -1,0 +1,64 @@
+"""Full-text search over prompts: FTS5 on SQLite, a GIN index on PostgreSQL, one lookup (`words__matches`) over both.
+
+What is indexed and what is asked are made plain by the same function, so that both databases find the same: accents
+and capitals do not count, anything but letters and digits separates words, and a word finds what begins with it.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from collections.abc import Sequence
+from typing import Any
+
+from django.db import models
+
+FTS_TABLE = "generation_words_fts"
+_NOT_A_WORD = re.compile(r"[\W_]+")
+
+Phrase = Sequence[str]
+
+
+def plain(text: str) -> str:
+    """`Tênis "Preto", 2ª` → `tenis preto 2a`."""
+    apart = unicodedata.normalize("NFKD", text.casefold())
+    return _NOT_A_WORD.sub(" ", "".join(c for c in apart if not unicodedata.combining(c))).strip()
+
+
+def phrases(texts: Sequence[str]) -> list[Phrase]:
+    """Each text as its words in order; texts without a word are left out."""
+    return [words for words in (plain(text).split() for text in texts) if words]
+
+
+class WordsField(models.TextField):
+    """Text that `plain` has made plain; give it whatever people typed."""
+
+    def get_prep_value(self, value: Any) -> Any:
+        return plain(value) if isinstance(value, str) else value
+
+
+@WordsField.register_lookup
+class Matches(models.Lookup):
+    """`words__matches=[["white", "sole"], ["sneak"]]`: every phrase is there; the last word of each may go on."""
+
+    lookup_name = "matches"
+    prepare_rhs = False
+
+    def get_db_prep_lookup(self, value: Any, connection: Any) -> tuple[str, list[Any]]:
+        return "%s", [value]
+
+    def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        wanted = " AND ".join(f'"{" ".join(phrase)}" *' for phrase in self.rhs)
+        table, _column = self._columns(compiler)
+        return f"{table} IN (SELECT rowid FROM {FTS_TABLE} WHERE {FTS_TABLE} MATCH %s)", [wanted]
+
+    def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        wanted = " & ".join(f"({' <-> '.join(phrase)}:*)" for phrase in self.rhs)
+        _table, column = self._columns(compiler)
+        return f"to_tsvector('simple', {column}) @@ to_tsquery('simple', %s)", [wanted]
+
+    def _columns(self, compiler: Any) -> tuple[str, str]:
+        """The row number and the text."""
+        quote = compiler.quote_name_unless_alias
+        alias = quote(self.lhs.alias)
+        return f"{alias}.{quote('id')}", f"{alias}.{quote(self.lhs.target.column)}"
