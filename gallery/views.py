@@ -1,24 +1,23 @@
-"""The gallery: the grid, one picture, and taking pictures out."""
+"""The gallery: the grid, and taking pictures out."""
 
 from __future__ import annotations
 
 from typing import Any
-from uuid import UUID
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
-from django.shortcuts import get_object_or_404, redirect, render
+from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from gallery.filters import ImageFilter, newer_than, older_than, visible_images
-from gallery.services import json_bytes, metadata_of, provenance_of, zip_of
+from gallery.filters import ImageFilter, older_than, visible_images
+from gallery.services import metadata_of, zip_of
+from gallery.web import filter_query, json_file, uuid_or_404
 from generation.models import GeneratedImage
-from generation.schedulers import CHOICES
 from shoesai.auth import caller
 
 PAGE = 60
@@ -30,7 +29,7 @@ def gallery(request: HttpRequest) -> HttpResponse:
     """The grid from the picture named by `after` on; htmx gets only the next tiles."""
     narrowed = ImageFilter(request.GET, user=caller(request))
     images, more = _page_of(narrowed.qs, request.GET.get("after"))
-    context: dict[str, Any] = {"filter": narrowed, "images": images, "more": more, "query": _filter_query(request)}
+    context: dict[str, Any] = {"filter": narrowed, "images": images, "more": more, "query": filter_query(request)}
     if getattr(request, "htmx", False) and "after" in request.GET:
         return render(request, "gallery/_tiles.html", context)
     if not images:
@@ -41,61 +40,17 @@ def gallery(request: HttpRequest) -> HttpResponse:
 
 def _page_of(queryset: QuerySet[GeneratedImage], after: str | None) -> tuple[list[GeneratedImage], bool]:
     """Keyset: a page begins after a picture, so nothing shifts when new pictures come."""
-    last = queryset.filter(pk=_uuid(after)).first() if after else None
+    last = queryset.filter(pk=uuid_or_404(after)).first() if after else None
     if last:
         queryset = older_than(queryset, last)
     found = list(queryset[: PAGE + 1])
     return found[:PAGE], len(found) > PAGE
 
 
-def _uuid(text: str) -> UUID:
-    try:
-        return UUID(text)
-    except ValueError as error:
-        raise Http404 from error
-
-
-def _filter_query(request: HttpRequest) -> str:
-    """The filter as a query string, which a picture's page keeps so that ← and → stay inside it."""
-    query = request.GET.copy()
-    query.pop("after", None)
-    for name in [name for name, value in query.items() if not value]:
-        del query[name]
-    return query.urlencode()
-
-
-@login_required
-@require_safe
-def image(request: HttpRequest, pk: UUID) -> HttpResponse:
-    picture = get_object_or_404(visible_images(caller(request)), pk=pk)
-    narrowed = ImageFilter(request.GET, user=caller(request)).qs
-    generation = picture.generation
-    loras = list(generation.loras.select_related("checkpoint__run"))
-    context = {
-        "image": picture,
-        "generation": generation,
-        "scheduler": dict(CHOICES).get(generation.scheduler, generation.scheduler),
-        "loras": [lora for lora in loras if lora.position or lora.checkpoint.name != generation.model_name],
-        "provenance": provenance_of(generation),
-        "newer": newer_than(narrowed, picture).first(),
-        "older": older_than(narrowed, picture).first(),
-        "siblings": generation.images.order_by("seq") if generation.num_images > 1 else [],
-        "query": _filter_query(request),
-    }
-    return render(request, "gallery/image.html", context)
-
-
-@login_required
-@require_safe
-def image_metadata(request: HttpRequest, pk: UUID) -> HttpResponse:
-    picture = get_object_or_404(visible_images(caller(request)), pk=pk)
-    return _json_file(metadata_of([picture])[0], picture.file_name("json"))
-
-
 # --- a selection ------------------------------------------------------------------------------------------------
 def _selection(request: HttpRequest) -> list[GeneratedImage]:
     """The ticked pictures, as far as the user may see them, in the gallery's order."""
-    wanted = [_uuid(text) for text in request.POST.getlist("image")]
+    wanted = [uuid_or_404(text) for text in request.POST.getlist("image")]
     return list(visible_images(caller(request)).filter(pk__in=wanted))
 
 
@@ -120,16 +75,9 @@ def selection_zip(request: HttpRequest) -> HttpResponseBase:
 @require_POST
 def selection_metadata(request: HttpRequest) -> HttpResponse:
     images = _selection(request)
-    return _json_file(metadata_of(images), "metadata.json") if images else _nothing_selected(request)
+    return json_file(metadata_of(images), "metadata.json") if images else _nothing_selected(request)
 
 
 def _nothing_selected(request: HttpRequest) -> HttpResponse:
     messages.info(request, _("Nothing was selected. Tick some pictures first."))
     return redirect("gallery")
-
-
-def _json_file(content: Any, name: str) -> HttpResponse:
-    response = HttpResponse(json_bytes(content), content_type="application/json")
-    response["Content-Disposition"] = f'attachment; filename="{name}"'
-    response["Cache-Control"] = "private, no-store"
-    return response

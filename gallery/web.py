@@ -1,0 +1,32 @@
+"""Between requests and the gallery: the filter in the address, ids, and JSON to keep."""
+
+from __future__ import annotations
+
+from typing import Any
+from uuid import UUID
+
+from django.http import Http404, HttpRequest, HttpResponse
+
+from gallery.services import json_bytes
+
+
+def filter_query(request: HttpRequest) -> str:
+    """The filter as a query string, which a picture's page keeps so that ← and → stay inside it."""
+    query = request.GET.copy()
+    for name in ("after", "cursor", *[name for name, value in query.items() if not value]):
+        query.pop(name, None)
+    return query.urlencode()
+
+
+def uuid_or_404(text: str) -> UUID:
+    try:
+        return UUID(text)
+    except ValueError as error:
+        raise Http404 from error
+
+
+def json_file(content: Any, name: str) -> HttpResponse:
+    response = HttpResponse(json_bytes(content), content_type="application/json")
+    response["Content-Disposition"] = f'attachment; filename="{name}"'
+    response["Cache-Control"] = "private, no-store"
+    return response
