@@ -16,7 +16,7 @@ from rest_framework.renderers import BaseRenderer
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from generation.media import picture_bytes
+from generation.media import variant_bytes
 from generation.models import GeneratedImage, Generation
 from generation.serializers import (
     AcceptedSerializer,
@@ -26,6 +26,7 @@ from generation.serializers import (
     generated,
 )
 from generation.services import GenerationRequest, InvalidRequest, request_generation
+from generation.variants import CHOICES_OF, UnknownVariant
 from shoesai.api import IDEMPOTENCY_KEY, JOB_EXAMPLE, LIVE_RETRY_SECONDS, ApiView, found, idempotency_key, with_etag
 from shoesai.auth import caller
 from shoesai.models import Job, User
@@ -139,7 +140,7 @@ def _answer(generation: Generation, job: Job, *, preferred: bool) -> Response:
 
 # --- one picture --------------------------------------------------------------------------------------------
 class PngRenderer(BaseRenderer):
-    """For the schema; the file goes out as it lies on the disk."""
+    """For the schema; the bytes go out as `generation.media` makes them."""
 
     media_type = "image/png"
     format = "png"
@@ -166,15 +167,25 @@ class ImageFileView(ApiView):
 
     @extend_schema(
         operation_id="get_image_file",
-        summary="One picture as PNG",
-        description="The recipe and the mark of AI origin are inside.",
+        summary="One picture as PNG, WebP or JPEG",
+        description=(
+            "The stored PNG, or its pixels as WebP or JPEG at quality 95. The recipe is inside in every format, unless "
+            "`metadata=0` leaves it out. The mark of AI origin always stays."
+        ),
         tags=["pictures"],
+        parameters=[
+            OpenApiParameter("format", {"type": "string", "enum": list(CHOICES_OF["format"]), "default": "png"}),
+            OpenApiParameter("metadata", {"type": "string", "enum": list(CHOICES_OF["metadata"]), "default": "1"}),
+        ],
         responses={
-            (200, "image/png"): OpenApiTypes.BINARY,
+            **{(200, f"image/{name}"): OpenApiTypes.BINARY for name in CHOICES_OF["format"]},
             304: OpenApiResponse(description="Unchanged"),
-            **documented(401, 403, 404),
+            **documented(400, 401, 403, 404),
         },
     )
     def get(self, request: Request, id: UUID) -> HttpResponseBase:
         image = found(GeneratedImage.objects.visible_to(request.user).select_related("blob"), "picture", id)
-        return picture_bytes(request._request, image, "blob")
+        try:
+            return variant_bytes(request._request, image)
+        except UnknownVariant as refusal:
+            raise ValidationError(refusal.errors) from None

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import logging
-from typing import Literal
+from collections.abc import Callable
+from io import BytesIO
+from typing import IO, Literal
 
 from django.core.exceptions import ValidationError
 from django.http import FileResponse, Http404, HttpRequest
@@ -12,6 +14,7 @@ from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
 
 from generation.models import GeneratedImage
+from generation.variants import Variant
 from shoesai import files
 from shoesai.models import User
 
@@ -33,20 +36,46 @@ def visible_image(user: User, pk: object) -> GeneratedImage:
 def picture_bytes(
     request: HttpRequest, image: GeneratedImage, which: Literal["blob", "thumbnail"]
 ) -> HttpResponseBase:
+    """The file as it lies on the disk."""
     blob = getattr(image, which)
-    etag = f'"{blob.sha256}"'
+    return _answer(
+        request,
+        image,
+        etag=f'"{blob.sha256}"',
+        make=lambda: files.path_of(blob.sha256).open("rb"),
+        mime=blob.mime,
+        suffix="png" if which == "blob" else "webp",
+    )
+
+
+def variant_bytes(request: HttpRequest, image: GeneratedImage) -> HttpResponseBase:
+    """The picture as `?format=` and `?metadata=` ask for it. Raises UnknownVariant."""
+    variant = Variant.of(request.GET)
+    if variant.is_stored:
+        return picture_bytes(request, image, "blob")
+    return _answer(
+        request,
+        image,
+        etag=variant.etag(image.blob_id),
+        make=lambda: BytesIO(variant.encode(files.read(image.blob))),
+        mime=variant.mime,
+        suffix=variant.suffix,
+    )
+
+
+def _answer(
+    request: HttpRequest, image: GeneratedImage, *, etag: str, make: Callable[[], IO[bytes]], mime: str, suffix: str
+) -> HttpResponseBase:
+    """Who has it already costs neither a file nor an encoding."""
     response: HttpResponseBase | None = get_conditional_response(request, etag=etag)
     if response is None:
         try:
-            stored = files.path_of(blob.sha256).open("rb")
+            data = make()
         except FileNotFoundError as error:
-            logger.error("the file of image %s is missing: %s", image.pk, blob.sha256)
+            logger.error("the file of image %s is missing: %s", image.pk, image.blob_id)
             raise Http404("The file of this picture is missing; tell whoever runs this site.") from error
         response = FileResponse(
-            stored,
-            content_type=blob.mime,
-            as_attachment="download" in request.GET,
-            filename=image.file_name("png" if which == "blob" else "webp"),
+            data, content_type=mime, as_attachment="download" in request.GET, filename=image.file_name(suffix)
         )
     response["ETag"] = etag
     response["Cache-Control"] = FOREVER

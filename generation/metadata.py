@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from io import BytesIO
 from typing import Any
+from xml.sax.saxutils import escape
 
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
@@ -17,12 +18,16 @@ from generation.models import Generation
 from generation.schedulers import SCHEDULERS
 
 AI_ORIGIN = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
-XMP = f"""<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
+XMP = """<?xpacket begin="\ufeff" id="W5M0MpCehiHzreSzNTczkc9d"?>
 <x:xmpmeta xmlns:x="adobe:ns:meta/"><rdf:RDF xmlns:rdf="http://www.w3.org/1999/02/22-rdf-syntax-ns#">
 <rdf:Description rdf:about="" xmlns:Iptc4xmpExt="http://iptc.org/std/Iptc4xmpExt/2008-02-29/">
-<Iptc4xmpExt:DigitalSourceType>{AI_ORIGIN}</Iptc4xmpExt:DigitalSourceType>
-</rdf:Description></rdf:RDF></x:xmpmeta>
+<Iptc4xmpExt:DigitalSourceType>{origin}</Iptc4xmpExt:DigitalSourceType>
+</rdf:Description>{recipe}</rdf:RDF></x:xmpmeta>
 <?xpacket end="w"?>"""
+RECIPE_XMP = """
+<rdf:Description rdf:about="" xmlns:shoesai="urn:shoesai:recipe:1">
+<shoesai:recipe>{recipe}</shoesai:recipe>
+</rdf:Description>"""
 
 
 LORAS = "loras__checkpoint__run"
@@ -64,11 +69,22 @@ def a1111_parameters(recipe: dict[str, Any]) -> str:
     return "\n".join(lines)
 
 
+def xmp_of(recipe: str = "") -> str:
+    """The mark of AI origin, and the recipe's JSON where the format has no better place for it."""
+    inside = RECIPE_XMP.format(recipe=escape(_ascii(recipe))) if recipe else ""
+    return XMP.format(origin=AI_ORIGIN, recipe=inside)
+
+
+def _ascii(text: str) -> str:
+    """The same JSON, without what XML does not allow."""
+    return json.dumps(json.loads(text))
+
+
 def png_with_recipe(picture: Image.Image, recipe: dict[str, Any]) -> bytes:
     info = PngInfo()
     info.add_itxt("parameters", a1111_parameters(recipe))
     info.add_itxt("shoesai", json.dumps(recipe, ensure_ascii=False))
-    info.add_itxt("XML:com.adobe.xmp", XMP)
+    info.add_itxt("XML:com.adobe.xmp", xmp_of())
     out = BytesIO()
     picture.save(out, "PNG", pnginfo=info)
     return out.getvalue()

@@ -17,9 +17,10 @@ from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_http_methods, require_safe
 
 from generation.forms import GenerateForm, settings_of
-from generation.media import picture_bytes, visible_image
+from generation.media import picture_bytes, variant_bytes, visible_image
 from generation.models import GeneratedImage, Generation
 from generation.services import InvalidRequest, request_generation
+from generation.variants import UnknownVariant
 from shoesai.auth import caller
 from shoesai.jobs.queue import QueueFull
 from shoesai.models import Job, User
@@ -164,7 +165,12 @@ def generation(request: HttpRequest, pk: str) -> HttpResponse:
 @login_required
 @require_safe
 def image_file(request: HttpRequest, pk: str) -> HttpResponseBase:
-    return picture_bytes(request, visible_image(caller(request), pk), "blob")
+    """Also as WebP or JPEG (`?format=`), and without its recipe (`?metadata=0`)."""
+    image = visible_image(caller(request), pk)
+    try:
+        return variant_bytes(request, image)
+    except UnknownVariant as refusal:
+        return render(request, "refused.html", {"words": str(refusal)}, status=400)
 
 
 @login_required
