@@ -1,61 +1,190 @@
-"""The gallery's filter form and its queryset: page, ZIP and JSON all go through it."""
+"""The gallery's filters: page, API, ZIP, exports and saved searches all go through ImageFilter."""
 
 from __future__ import annotations
 
+from functools import cached_property
 from typing import Any
+from uuid import UUID
 
 import django_filters
 from django import forms
-from django.db.models import Q, QuerySet
+from django.db.models import Prefetch, Q, QuerySet
 from django.utils.translation import gettext_lazy as _
 
+from gallery.models import Collection, CollectionItem, Judgement, Tagging
+from gallery.paging import SORTS, sorted_by
+from gallery.searching import Search, Unclear, checkpoint_named, made_in, rating_values, size_named, understand
 from generation.metadata import LORAS
-from generation.models import GeneratedImage, Generation
+from generation.models import GeneratedImage, Shelf
+from generation.schedulers import SCHEDULERS
 from shoesai.models import User
 
-MAX_WORDS = 30  # SQLite refuses an expression of a thousand parts
+MAX_VALUES = 50
+
+
+class ManyField(forms.Field):
+    """A parameter that may repeat; any of its values will do. What is empty or too much is left out."""
+
+    widget = forms.MultipleHiddenInput
+
+    def to_python(self, value: Any) -> list[str]:
+        return [str(text) for text in value or [] if text and "\x00" not in str(text)][:MAX_VALUES]
+
+
+class AnyOf(django_filters.Filter):
+    """`?model=starter&model=autumn`."""
+
+    field_class = ManyField
 
 
 class ImageFilter(django_filters.FilterSet):
+    """`qs` is what this user may see of what the parameters ask for, in the order they ask for.
+
+    `search` holds the same as conditions by name, for the facets, and `problems` what could not be understood.
+    """
+
     q = django_filters.CharFilter(
-        label=_("Search prompts"),
-        method="by_words",
-        widget=forms.TextInput(attrs={"type": "search", "placeholder": _("Search prompts"), "autocomplete": "off"}),
+        label=_("Search"),
+        widget=forms.TextInput(
+            attrs={"type": "search", "placeholder": _("red sneaker  steps:>30  is:favourite"), "autocomplete": "off"}
+        ),
     )
-    model = django_filters.CharFilter(label=_("Model"), field_name="generation__model_name", widget=forms.Select)
+    model = AnyOf(label=_("Model"))
+    checkpoint = AnyOf(label=_("Checkpoint"))
+    dataset = AnyOf(label=_("Photos"))
+    owner = AnyOf(label=_("Made by"))
+    size = AnyOf(label=_("Size"))
+    scheduler = AnyOf(label=_("Scheduler"))
+    rating = AnyOf(label=_("Your rating"))
+    tag = AnyOf(label=_("Tag"))
+    date = django_filters.CharFilter(label=_("Date"), widget=forms.HiddenInput)
+    favourite = django_filters.BooleanFilter(label=_("Favourites"), widget=forms.HiddenInput)
+    collection = django_filters.CharFilter(label=_("Collection"), widget=forms.HiddenInput)
+    sort = django_filters.ChoiceFilter(
+        label=_("Order"), choices=list(SORTS.items()), empty_label=None, widget=forms.Select
+    )
 
     class Meta:
         model = GeneratedImage
         fields: list[str] = []
 
     def __init__(self, data: Any, *, user: User) -> None:
-        super().__init__(data, queryset=visible_images(user))
-        used = Generation.objects.visible_to(user).values_list("model_name", flat=True).order_by("model_name")
-        self.form.fields["model"].widget.choices = [("", _("All models")), *((name, name) for name in used.distinct())]
+        super().__init__(data, queryset=GeneratedImage.objects.all())
+        self.user = user
 
-    def by_words(self, queryset: QuerySet[GeneratedImage], name: str, value: str) -> QuerySet[GeneratedImage]:
-        """Every word must be in the prompt, in any order."""
-        for word in value.split()[:MAX_WORDS]:
-            queryset = queryset.filter(generation__prompt__icontains=word)
-        return queryset
+    @cached_property
+    def values(self) -> dict[str, Any]:
+        """What was asked, as far as it can be meant."""
+        self.form.is_valid()
+        return self.form.cleaned_data
+
+    def chosen(self, name: str) -> list[str]:
+        """The values of a facet's parameter."""
+        value = self.values.get(name) or []
+        return value if isinstance(value, list) else [str(value)]
+
+    @property
+    def order(self) -> str:
+        return self.values.get("sort") or "newest"
+
+    @property
+    def is_narrowed(self) -> bool:
+        return bool(self.search.shelf or self.search.image)
+
+    @property
+    def problems(self) -> list[str]:
+        return self.search.problems
+
+    @cached_property
+    def search(self) -> Search:
+        """The search box and the facets together. A facet's condition is named like its parameter."""
+        search = understand(self.user, self.values.get("q") or "")
+        for name, (condition, of_shelf) in CONDITIONS.items():
+            if chosen := self.chosen(name):
+                try:
+                    search.add(f"facet:{name}", condition(self.user, chosen), of_shelf=of_shelf)
+                except Unclear as unclear:
+                    search.problems.append(str(unclear))
+        return search
+
+    @cached_property
+    def shelves(self) -> QuerySet[Shelf]:
+        """On which what is asked may stand."""
+        shelves = Shelf.objects.visible_to(self.user)
+        return shelves.filter(*self.search.shelf.values()) if self.search.shelf else shelves
+
+    def images(self, *, without: str = "") -> QuerySet[GeneratedImage]:
+        """What is asked, in no order, perhaps without the condition of one facet about the picture."""
+        conditions = [condition for name, condition in self.search.image.items() if name != f"facet:{without}"]
+        return GeneratedImage.objects.filter(*conditions, shelf__in=self.shelves).order_by()
+
+    def filter_queryset(self, queryset: QuerySet[GeneratedImage]) -> QuerySet[GeneratedImage]:
+        return sorted_by(self.order, self.user, with_what_is_shown(self.images(), self.user))
+
+    @property
+    def qs(self) -> QuerySet[GeneratedImage]:
+        return self.filter_queryset(self.queryset)
+
+
+# --- what the facets' parameters mean -------------------------------------------------------------------------------
+def _any(conditions: list[Q]) -> Q:
+    either = Q(pk__in=[]) if not conditions else Q()
+    for condition in conditions:
+        either |= condition
+    return either
+
+
+def _collection(user: User, chosen: list[str]) -> Q:
+    """An unknown collection, or one that is somebody else's, holds nothing."""
+    try:
+        wanted = Collection.objects.visible_to(user).filter(pk=UUID(chosen[0]))
+    except ValueError:
+        return _any([])
+    return Q(pk__in=CollectionItem.objects.filter(collection__in=wanted).values("image"))
+
+
+def _favourite(user: User, chosen: list[str]) -> Q:
+    starred = Q(pk__in=Judgement.objects.filter(user=user, favourite=True).values("image"))
+    return starred if chosen == ["True"] else ~starred
+
+
+def _rating(user: User, chosen: list[str]) -> Q:
+    return Q(pk__in=Judgement.objects.filter(user=user, rating__in=rating_values(chosen)).values("image"))
+
+
+def _dataset(user: User, chosen: list[str]) -> Q:
+    return _any([Q(dataset__name=name) for name in chosen])
+
+
+# name of the parameter → (condition of (user, values), whether it is about the shelf)
+CONDITIONS: dict[str, Any] = {
+    "model": (lambda user, chosen: Q(base_model__name__in=chosen), True),
+    "checkpoint": (lambda user, chosen: _any([checkpoint_named(name) for name in chosen]), True),
+    "dataset": (_dataset, True),
+    "owner": (lambda user, chosen: Q(owner__username__in=chosen), True),
+    "size": (lambda user, chosen: _any([size_named(size) for size in chosen]), True),
+    "scheduler": (lambda user, chosen: Q(scheduler__in=[name for name in chosen if name in SCHEDULERS]), True),
+    "rating": (_rating, False),
+    "tag": (
+        lambda user, chosen: Q(pk__in=Tagging.objects.filter(tag__name__in=chosen).values("image")), False
+    ),
+    "date": (lambda user, chosen: made_in(chosen[0]), False),
+    "favourite": (_favourite, False),
+    "collection": (_collection, False),
+}  # fmt: skip
+
+
+def with_what_is_shown(images: QuerySet[GeneratedImage], user: User) -> QuerySet[GeneratedImage]:
+    """What a tile shows: the prompt, whose it is, and what this user thinks of it (`image.judged`)."""
+    mine = Judgement.objects.filter(user=user)
+    return images.select_related("generation", "owner").prefetch_related(Prefetch("judgements", mine, to_attr="judged"))
 
 
 def visible_images(user: User) -> QuerySet[GeneratedImage]:
-    """What this user's gallery holds, newest first, with everything that page and exports tell of a picture."""
+    """This user's gallery, newest first, with everything that pages and exports tell of a picture."""
     return (
         GeneratedImage.objects.visible_to(user)
         .select_related("generation__base_model", "generation__job", "owner", "blob")
         .prefetch_related(f"generation__{LORAS}")
         .order_by("-created_at", "-id")
     )
-
-
-def older_than(queryset: QuerySet[GeneratedImage], image: GeneratedImage) -> QuerySet[GeneratedImage]:
-    return queryset.filter(Q(created_at__lt=image.created_at) | Q(created_at=image.created_at, id__lt=image.id))
-
-
-def newer_than(queryset: QuerySet[GeneratedImage], image: GeneratedImage) -> QuerySet[GeneratedImage]:
-    """Nearest first."""
-    return queryset.filter(
-        Q(created_at__gt=image.created_at) | Q(created_at=image.created_at, id__gt=image.id)
-    ).order_by("created_at", "id")

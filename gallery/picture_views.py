@@ -9,7 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.views.decorators.http import require_safe
 
-from gallery.filters import ImageFilter, newer_than, older_than, visible_images
+from gallery.filters import ImageFilter, visible_images
+from gallery.paging import neighbours
 from gallery.services import metadata_of, provenance_of
 from gallery.web import filter_query, json_file
 from generation.schedulers import CHOICES
@@ -20,7 +21,7 @@ from shoesai.auth import caller
 @require_safe
 def image(request: HttpRequest, pk: UUID) -> HttpResponse:
     picture = get_object_or_404(visible_images(caller(request)), pk=pk)
-    narrowed = ImageFilter(request.GET, user=caller(request)).qs
+    newer, older = neighbours(ImageFilter(request.GET, user=caller(request)), picture)
     generation = picture.generation
     loras = list(generation.loras.select_related("checkpoint__run"))
     context = {
@@ -29,8 +30,8 @@ def image(request: HttpRequest, pk: UUID) -> HttpResponse:
         "scheduler": dict(CHOICES).get(generation.scheduler, generation.scheduler),
         "loras": [lora for lora in loras if lora.position or lora.checkpoint.name != generation.model_name],
         "provenance": provenance_of(generation),
-        "newer": newer_than(narrowed, picture).first(),
-        "older": older_than(narrowed, picture).first(),
+        "newer": newer,
+        "older": older,
         "siblings": generation.images.order_by("seq") if generation.num_images > 1 else [],
         "query": filter_query(request),
     }

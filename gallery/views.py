@@ -6,7 +6,6 @@ from typing import Any
 
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import redirect, render
@@ -14,50 +13,37 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from gallery.filters import ImageFilter, older_than, visible_images
+from gallery.facets import facets_of
+from gallery.filters import ImageFilter, visible_images
+from gallery.paging import PAGE, page_of
+from gallery.selection import selection_of
 from gallery.services import metadata_of, zip_of
-from gallery.web import filter_query, json_file, uuid_or_404
-from generation.models import GeneratedImage
+from gallery.web import filter_query, json_file
 from shoesai.auth import caller
-
-PAGE = 60
 
 
 @login_required
 @require_safe
 def gallery(request: HttpRequest) -> HttpResponse:
-    """The grid from the picture named by `after` on; htmx gets only the next tiles."""
+    """The grid from the picture named by `cursor` on; htmx gets only the next tiles."""
     narrowed = ImageFilter(request.GET, user=caller(request))
-    images, more = _page_of(narrowed.qs, request.GET.get("after"))
-    context: dict[str, Any] = {"filter": narrowed, "images": images, "more": more, "query": filter_query(request)}
-    if getattr(request, "htmx", False) and "after" in request.GET:
+    page = page_of(narrowed, request.GET.get("cursor"), PAGE)
+    query = filter_query(request)
+    context: dict[str, Any] = {"filter": narrowed, "images": page.images, "more": page.more, "query": query}
+    if getattr(request, "htmx", False) and "cursor" in request.GET:
         return render(request, "gallery/_tiles.html", context)
-    if not images:
+    if not page.images:
         context["has_any"] = visible_images(caller(request)).exists()
-    context["total"] = narrowed.qs.count()
+    found = facets_of(narrowed)
+    context |= {"facets": found.facets, "total": found.total}
     return render(request, "gallery/gallery.html", context)
 
 
-def _page_of(queryset: QuerySet[GeneratedImage], after: str | None) -> tuple[list[GeneratedImage], bool]:
-    """Keyset: a page begins after a picture, so nothing shifts when new pictures come."""
-    last = queryset.filter(pk=uuid_or_404(after)).first() if after else None
-    if last:
-        queryset = older_than(queryset, last)
-    found = list(queryset[: PAGE + 1])
-    return found[:PAGE], len(found) > PAGE
-
-
 # --- a selection ------------------------------------------------------------------------------------------------
-def _selection(request: HttpRequest) -> list[GeneratedImage]:
-    """The ticked pictures, as far as the user may see them, in the gallery's order."""
-    wanted = [uuid_or_404(text) for text in request.POST.getlist("image")]
-    return list(visible_images(caller(request)).filter(pk__in=wanted))
-
-
 @login_required
 @require_POST
 def selection_zip(request: HttpRequest) -> HttpResponseBase:
-    images = _selection(request)
+    images = list(selection_of(request))
     if not images:
         return _nothing_selected(request)
     try:
@@ -74,7 +60,7 @@ def selection_zip(request: HttpRequest) -> HttpResponseBase:
 @login_required
 @require_POST
 def selection_metadata(request: HttpRequest) -> HttpResponse:
-    images = _selection(request)
+    images = list(selection_of(request))
     return json_file(metadata_of(images), "metadata.json") if images else _nothing_selected(request)
 
 

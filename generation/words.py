@@ -50,7 +50,7 @@ class Matches(models.Lookup):
     def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         wanted = " AND ".join(f'"{" ".join(phrase)}" *' for phrase in self.rhs)
         table, _column = self._columns(compiler)
-        return f"{table} IN (SELECT rowid FROM {FTS_TABLE} WHERE {FTS_TABLE} MATCH %s)", [wanted]  # noqa: S608  our own names only
+        return f"{table} IN (SELECT rowid FROM {FTS_TABLE} WHERE {FTS_TABLE} MATCH %s)", [wanted]  # noqa: S608 -- our own names
 
     def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         wanted = " & ".join(f"({' <-> '.join(phrase)}:*)" for phrase in self.rhs)

@@ -1,0 +1,97 @@
+"""Keyset pages: a page begins after a picture, so nothing shifts when new ones come, and page 10,000 costs what page
+one does. The condition `a <= x AND (a < x OR …)` says the same as `a < x OR (a = x AND …)` and lets an index be used.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+from uuid import UUID
+
+from django.db.models import F, FilteredRelation, Q, QuerySet
+from django.utils.translation import gettext_lazy as _
+
+from gallery.models import Judgement
+from generation.models import GeneratedImage
+from shoesai.models import User
+
+if TYPE_CHECKING:
+    from gallery.filters import ImageFilter
+
+PAGE = 60
+SORTS = {"newest": _("Newest first"), "oldest": _("Oldest first"), "rating": _("Best rated first")}
+
+
+@dataclass(frozen=True)
+class Page:
+    images: list[GeneratedImage]
+    more: bool
+
+    @property
+    def next(self) -> UUID | None:
+        """The cursor of the page after this one."""
+        return self.images[-1].pk if self.more else None
+
+
+def sorted_by(sort: str, user: User, images: QuerySet[GeneratedImage]) -> QuerySet[GeneratedImage]:
+    """`rating` shows only what the user has rated: everything else has no place in that order."""
+    if sort == "oldest":
+        return images.order_by("created_at", "id")
+    if sort == "rating":
+        mine = Q(judgements__user=user, judgements__rating__isnull=False)
+        rated = images.alias(mine=FilteredRelation("judgements", condition=mine)).filter(mine__isnull=False)
+        return rated.annotate(my_rating=F("mine__rating")).order_by("-my_rating", "-created_at", "-id")
+    return images.order_by("-created_at", "-id")
+
+
+def page_of(narrowed: ImageFilter, cursor: str | UUID | None, size: int = PAGE) -> Page:
+    """The pictures after the one that `cursor` names; from the beginning when it names none that is there."""
+    images = narrowed.qs
+    last = _place(narrowed.user, cursor)
+    if last:
+        images = _beyond(images, narrowed.order, last)
+    found = list(images[: size + 1])
+    return Page(found[:size], len(found) > size)
+
+
+def neighbours(
+    narrowed: ImageFilter, image: GeneratedImage
+) -> tuple[GeneratedImage | None, GeneratedImage | None]:
+    """The pictures before and after one, in the order and within the limits of the filter."""
+    here = _place(narrowed.user, image.pk)
+    assert here is not None
+    after = _beyond(narrowed.qs, narrowed.order, here).first()
+    before = _beyond(narrowed.qs.reverse(), narrowed.order, here, backwards=True).first()
+    return before, after
+
+
+@dataclass(frozen=True)
+class _Place:
+    created_at: Any
+    id: UUID
+    rating: int
+
+
+def _place(user: User, cursor: str | UUID | None) -> _Place | None:
+    """Where a picture stands in the order, even if it has gone into the trash meanwhile."""
+    try:
+        pk = cursor if isinstance(cursor, UUID) else UUID(cursor or "")
+    except ValueError:
+        return None
+    found = GeneratedImage.objects.filter(pk=pk).values_list("created_at", "id").first()
+    if found is None:
+        return None
+    rating = Judgement.objects.filter(user=user, image=pk).values_list("rating", flat=True).first()
+    return _Place(found[0], found[1], rating or 0)
+
+
+def _beyond(
+    images: QuerySet[GeneratedImage], sort: str, place: _Place, *, backwards: bool = False
+) -> QuerySet[GeneratedImage]:
+    sign = "gt" if (sort == "oldest") != backwards else "lt"
+    further = Q(**{f"created_at__{sign}": place.created_at}) | Q(**{f"id__{sign}": place.id})
+    in_time = Q(**{f"created_at__{sign}e": place.created_at}) & further
+    if sort != "rating":
+        return images.filter(in_time)
+    ranked = Q(**{f"my_rating__{sign}": place.rating}) | in_time
+    return images.filter(ranked, **{f"my_rating__{sign}e": place.rating})
