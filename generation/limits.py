@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Generic, TypeVar
 
 from shoesai.engine.specs import MAX_SEED
 
+Number = TypeVar("Number", int, float)
+
 
 @dataclass(frozen=True)
-class Limit:
-    low: int
-    high: int
+class Limit(Generic[Number]):
+    low: Number
+    high: Number
     step: int = 1
 
     def __contains__(self, value: float) -> bool:
@@ -29,5 +32,8 @@ NUM_INFERENCE_STEPS = Limit(1, 150)
 GUIDANCE_SCALE = Limit(0, 30)
 SIDE = Limit(64, 1024, step=8)
 LORA_WEIGHT = Limit(-2, 2)
+STRENGTH = Limit(0.01, 1.0)
+DEFAULT_STRENGTH = 0.6
+REFERENCE_BYTES = 20 * 1024 * 1024
 # The last picture's seed, seed + 9, must be a 64-bit number too.
 SEED = Limit(0, MAX_SEED - (NUM_IMAGES.high - 1))

@@ -16,7 +16,7 @@ from django.utils.cache import get_conditional_response
 from generation.models import GeneratedImage
 from generation.variants import Variant
 from shoesai import files
-from shoesai.models import User
+from shoesai.models import Blob, User
 
 logger = logging.getLogger(__name__)
 
@@ -37,14 +37,17 @@ def picture_bytes(
     request: HttpRequest, image: GeneratedImage, which: Literal["blob", "thumbnail"]
 ) -> HttpResponseBase:
     """The file as it lies on the disk."""
-    blob = getattr(image, which)
+    return blob_bytes(request, getattr(image, which), image.file_name("png" if which == "blob" else "webp"))
+
+
+def blob_bytes(request: HttpRequest, blob: Blob, name: str) -> HttpResponseBase:
+    """For what the caller has found to be this user's to see."""
     return _answer(
         request,
-        image,
         etag=f'"{blob.sha256}"',
         make=lambda: files.path_of(blob.sha256).open("rb"),
         mime=blob.mime,
-        suffix="png" if which == "blob" else "webp",
+        name=name,
     )
 
 
@@ -55,16 +58,15 @@ def variant_bytes(request: HttpRequest, image: GeneratedImage) -> HttpResponseBa
         return picture_bytes(request, image, "blob")
     return _answer(
         request,
-        image,
         etag=variant.etag(image.blob_id),
         make=lambda: BytesIO(variant.encode(files.read(image.blob))),
         mime=variant.mime,
-        suffix=variant.suffix,
+        name=image.file_name(variant.suffix),
     )
 
 
 def _answer(
-    request: HttpRequest, image: GeneratedImage, *, etag: str, make: Callable[[], IO[bytes]], mime: str, suffix: str
+    request: HttpRequest, *, etag: str, make: Callable[[], IO[bytes]], mime: str, name: str
 ) -> HttpResponseBase:
     """Who has it already costs neither a file nor an encoding."""
     response: HttpResponseBase | None = get_conditional_response(request, etag=etag)
@@ -72,11 +74,9 @@ def _answer(
         try:
             data = make()
         except FileNotFoundError as error:
-            logger.error("the file of image %s is missing: %s", image.pk, image.blob_id)
+            logger.error("the file of %s is missing: its etag is %s", name, etag)
             raise Http404("The file of this picture is missing; tell whoever runs this site.") from error
-        response = FileResponse(
-            data, content_type=mime, as_attachment="download" in request.GET, filename=image.file_name(suffix)
-        )
+        response = FileResponse(data, content_type=mime, as_attachment="download" in request.GET, filename=name)
     response["ETag"] = etag
     response["Cache-Control"] = FOREVER
     response["X-Content-Type-Options"] = "nosniff"

@@ -34,8 +34,8 @@ LORAS = "loras__checkpoint__run"
 
 
 def recipe_of(generation: Generation, seed: int) -> dict[str, Any]:
-    """Everything needed to make the picture again, with the hashes of the weights."""
-    return {
+    """Everything needed to make the picture again, with the hashes of the weights and of what it started from."""
+    recipe = {
         "shoesai": 1,
         "generation": str(generation.id),
         "model": generation.model_name,
@@ -54,6 +54,11 @@ def recipe_of(generation: Generation, seed: int) -> dict[str, Any]:
         "height": generation.height,
         "scheduler": generation.scheduler,
     }
+    if generation.reference_id:
+        recipe |= {"strength": generation.strength, "reference": generation.reference_id}
+    if generation.reference_image_id:
+        recipe["reference_image"] = str(generation.reference_image_id)
+    return recipe
 
 
 def a1111_parameters(recipe: dict[str, Any]) -> str:
@@ -64,6 +69,7 @@ def a1111_parameters(recipe: dict[str, Any]) -> str:
         f"Steps: {recipe['steps']}, Sampler: {SCHEDULERS[recipe['scheduler']].label}, "
         f"CFG scale: {recipe['guidance_scale']:g}, Seed: {recipe['seed']}, "
         f"Size: {recipe['width']}x{recipe['height']}, Model: {recipe['base_model']}"
+        + (f", Denoising strength: {recipe['strength']:g}" if "strength" in recipe else "")
         + "".join(f", Lora: {lora['name']}:{lora['weight']:g}" for lora in recipe["loras"])
     )
     return "\n".join(lines)

@@ -49,6 +49,21 @@ class Generation(Owned):
         return int(self.seed)
 
 
+class Upload(Owned):
+    """A picture that its owner brought along as a reference. It opens the blob to them alone, for a while.
+
+    What a generation was made with stays with it (`Generation.reference`); see `generation.references`.
+    """
+
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["owner", "blob"], name="one_upload_per_owner")]
+
+    def __str__(self) -> str:
+        return f"{self.owner}: {self.blob}"
+
+
 class GenerationLora(models.Model):
     generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="loras")
     checkpoint = models.ForeignKey(Checkpoint, on_delete=models.PROTECT, related_name="uses")
@@ -197,6 +212,8 @@ class Recreation(Owned):
     max_difference = models.PositiveSmallIntegerField(null=True, help_text=_("Of one channel of one pixel, of 255."))
     mean_difference = models.FloatField(null=True)
     reasons = models.JSONField(default=list, help_text=_("What is not as it was: versions, device, weights."))
+    # Kept only where it is different, so that a page can show both.
+    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
 
     class Meta:
         ordering = ["-created_at"]

@@ -7,16 +7,19 @@ import json
 import secrets
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
+from uuid import UUID
 
+from django.utils.translation import gettext as _
 from PIL import Image
 
-from generation import limits, shelves
+from generation import limits, references, shelves
 from generation.metadata import png_with_recipe, recipe_of
 from generation.models import GeneratedImage, Generation, GenerationLora, PromptWords
 from generation.schedulers import DEFAULT, SCHEDULERS
 from shoesai import files
+from shoesai.engine.specs import GenerateSpec
 from shoesai.jobs import queue
-from shoesai.models import User
+from shoesai.models import Blob, User
 from training.catalogue import NamedModel, UnknownModel, find_checkpoint, find_model
 from training.models import Checkpoint
 
@@ -37,7 +40,11 @@ class LoraChoice:
 
 @dataclass(frozen=True)
 class GenerationRequest:
-    """What a person or program asks for. `seed` None means: choose one. Sizes, guidance None: the base's own."""
+    """What a person or program asks for. `seed` None means: choose one. Sizes, guidance None: the base's own.
+
+    It may start from a picture: `reference` is what `keep_reference` has stored, `reference_image` one of the gallery.
+    `strength` says how far it may go from there (1 ignores it). `template` is the prompt as typed, with {a|b}.
+    """
 
     prompt: str
     model_name: str = "starter"
@@ -50,9 +57,13 @@ class GenerationRequest:
     height: int | None = None
     scheduler: str = DEFAULT
     loras: tuple[LoraChoice, ...] = field(default_factory=tuple)
+    reference: str | None = None
+    reference_image: UUID | None = None
+    strength: float | None = None
+    template: str = ""
 
     def digest(self) -> str:
-        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True).encode()).hexdigest()
+        return hashlib.sha256(json.dumps(asdict(self), sort_keys=True, default=str).encode()).hexdigest()
 
 
 def request_generation(*, user: User, request: GenerationRequest, idempotency_key: str | None = None) -> Generation:
@@ -70,6 +81,7 @@ def request_generation(*, user: User, request: GenerationRequest, idempotency_ke
 def _create(user: User, request: GenerationRequest, idempotency_key: str | None, digest: str) -> Generation:
     errors = check_numbers(request)
     model, loras = _resolve_models(user, request, errors)
+    start = _resolve_reference(user, request, errors)
     if errors or model is None:
         raise InvalidRequest(errors)
     team = user.home_team() if user.shares_new_pictures else None
@@ -90,6 +102,11 @@ def _create(user: User, request: GenerationRequest, idempotency_key: str | None,
         width=request.width or model.base.resolution,
         height=request.height or model.base.resolution,
         scheduler=request.scheduler,
+        template=request.template,
+        reference=start.blob,
+        reference_image=start.image,
+        strength=start.strength,
+        spec_version=GenerateSpec.version,
     )
     GenerationLora.objects.bulk_create(
         GenerationLora(generation=generation, checkpoint=checkpoint, weight=weight, position=position)
@@ -108,6 +125,8 @@ def check_numbers(request: GenerationRequest) -> dict[str, str]:
         value = getattr(request, name)
         if value is not None and value not in limit:
             errors[name] = f"must be {limit}."
+    if request.template:
+        _check_text(errors, "template", request.template, required=False)
     if request.scheduler not in SCHEDULERS:
         errors["scheduler"] = f"must be one of {', '.join(SCHEDULERS)}."
     if len(request.loras) > limits.LORAS:
@@ -117,13 +136,14 @@ def check_numbers(request: GenerationRequest) -> dict[str, str]:
     return errors
 
 
-_NUMBERS = {
+_NUMBERS: dict[str, limits.Limit] = {
     "num_images": limits.NUM_IMAGES,
     "num_inference_steps": limits.NUM_INFERENCE_STEPS,
     "guidance_scale": limits.GUIDANCE_SCALE,
     "seed": limits.SEED,
     "width": limits.SIDE,
     "height": limits.SIDE,
+    "strength": limits.STRENGTH,
 }
 
 
@@ -158,6 +178,38 @@ def _resolve_models(
             )
         loras.append((checkpoint, choice.weight))
     return model, loras
+
+
+@dataclass(frozen=True)
+class _Start:
+    """What a picture starts from; nothing where it starts from noise."""
+
+    blob: Blob | None = None
+    image: GeneratedImage | None = None
+    strength: float | None = None
+
+
+def _resolve_reference(user: User, request: GenerationRequest, errors: dict[str, str]) -> _Start:
+    """Its rows, found among what this user may name; what is wrong goes into `errors`."""
+    if request.reference is None and request.reference_image is None:
+        if request.strength is not None:
+            errors["strength"] = _("says how far to go from a reference; name one, or leave it out.")
+        return _Start()
+    if request.reference is not None and request.reference_image is not None:
+        errors["reference"] = _("stands beside reference_image; give one of them.")
+        return _Start()
+    strength = limits.DEFAULT_STRENGTH if request.strength is None else request.strength
+    if request.reference_image is not None:
+        image = GeneratedImage.objects.visible_to(user).filter(pk=request.reference_image).first()
+        if image is None:
+            errors["reference_image"] = _("is not among the pictures that you can see.")
+            return _Start()
+        return _Start(image.blob, image, strength)
+    blob = references.hold_reference(user, request.reference or "")
+    if blob is None:
+        errors["reference"] = _("is not there any more; upload the picture again.")
+        return _Start()
+    return _Start(blob, strength=strength)
 
 
 # --- keeping what came out --------------------------------------------------------------------------------------

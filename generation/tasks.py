@@ -65,6 +65,7 @@ def spec_of(generation: Generation, units: tuple[ImageUnit, ...]) -> GenerateSpe
         scheduler=scheduler.class_name,
         scheduler_options=scheduler.options,
         lora_weights=tuple(lora.weight for lora in generation.loras.all()),
+        strength=generation.strength,
         preview_every=PREVIEW_EVERY,
     )
 
@@ -75,4 +76,5 @@ def _inputs_of(generation: Generation, output: Path) -> GenerateInputs:
         base_model=str(generation.base_model.path),
         output_dir=str(output),
         loras=tuple(str(files.path_of(lora.checkpoint.blob_id)) for lora in loras),
+        reference=str(files.path_of(generation.reference_id)) if generation.reference_id else "",
     )

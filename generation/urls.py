@@ -7,4 +7,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("generate/<uuid:pk>/", views.generation, name="generation"),
     path("images/<uuid:pk>/file/", views.image_file, name="image-file"),
     path("images/<uuid:pk>/thumbnail/", views.image_thumbnail, name="image-thumbnail"),
+    path("references/<slug:sha256>/", views.reference_file, name="reference-file"),
 ]

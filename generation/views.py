@@ -9,7 +9,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.db.models import QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -17,8 +17,9 @@ from django.utils.cache import get_conditional_response
 from django.views.decorators.http import require_http_methods, require_safe
 
 from generation.forms import GenerateForm, settings_of
-from generation.media import picture_bytes, variant_bytes, visible_image
+from generation.media import blob_bytes, picture_bytes, variant_bytes, visible_image
 from generation.models import GeneratedImage, Generation
+from generation.references import find_reference
 from generation.services import InvalidRequest, request_generation
 from generation.variants import UnknownVariant
 from shoesai.auth import caller
@@ -177,3 +178,13 @@ def image_file(request: HttpRequest, pk: str) -> HttpResponseBase:
 @require_safe
 def image_thumbnail(request: HttpRequest, pk: str) -> HttpResponseBase:
     return picture_bytes(request, visible_image(caller(request), pk), "thumbnail")
+
+
+@login_required
+@require_safe
+def reference_file(request: HttpRequest, sha256: str) -> HttpResponseBase:
+    """A reference that this user may start from."""
+    blob = find_reference(caller(request), sha256)
+    if blob is None:
+        raise Http404
+    return blob_bytes(request, blob, f"reference_{sha256[:12]}.png")

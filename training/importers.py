@@ -18,7 +18,7 @@ from typing import Any
 
 from django.conf import settings
 
-from training.pictures import MAX_FILE_BYTES, NotAPicture, Picture, read_picture
+from shoesai.pictures import MAX_FILE_BYTES, NotAPicture, Picture, read_picture
 
 CAPTIONS = "captions.json"
 IMAGES = "images"

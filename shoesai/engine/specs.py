@@ -87,7 +87,10 @@ class ImageUnit(Spec):
 
 @dataclass(frozen=True)
 class GenerateSpec(Spec):
-    """One generation request. `scheduler` is a diffusers class name with the keyword arguments of its row."""
+    """One generation request. `scheduler` is a diffusers class name with the keyword arguments of its row.
+
+    `strength` (0 < strength <= 1) is None unless the pictures start from the reference of the inputs.
+    """
 
     prompt: str
     width: int
@@ -99,8 +102,9 @@ class GenerateSpec(Spec):
     scheduler: str = "DDIMScheduler"
     scheduler_options: dict[str, Any] = field(default_factory=dict)
     lora_weights: tuple[float, ...] = ()
+    strength: float | None = None
     preview_every: int = 0
-    version: int = 1
+    version: int = 2
 
     def __post_init__(self) -> None:
         _require("num_inference_steps", 1 <= self.num_inference_steps <= 150, "between 1 and 150")
@@ -111,15 +115,28 @@ class GenerateSpec(Spec):
             _require(name, 64 <= size <= 2048 and size % 8 == 0, "a multiple of 8 between 64 and 2048")
         for weight in self.lora_weights:
             _require("lora_weights", math.isfinite(weight) and -4 <= weight <= 4, "between -4 and 4")
+        if self.strength is not None:
+            _require("strength", 0 < self.strength <= 1, "above 0 and at most 1")
+
+    @classmethod
+    def from_dict(cls, data: dict[str, Any]) -> Self:
+        """A spec of version 1 knew no reference, so it starts from noise."""
+        if data.get("version") == 1:
+            data = {**data, "strength": None, "version": 2}
+        return super().from_dict(data)
 
 
 @dataclass(frozen=True)
 class GenerateInputs(Spec):
-    """Where the base model (a diffusers folder), the LoRA files (one per weight of the spec) and the output lie."""
+    """Where the base model (a diffusers folder), the LoRA files (one per weight of the spec) and the output lie.
+
+    `reference` is the picture to start from, given exactly where the spec has a strength.
+    """
 
     base_model: str
     output_dir: str
     loras: tuple[str, ...] = ()
+    reference: str = ""
 
 
 # What a LoRA may change in each attention block of the UNet; the first four are the seed's.

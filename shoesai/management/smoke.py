@@ -19,13 +19,13 @@ from shoesai.accounts import local_user
 from shoesai.engine.specs import TrainSpec
 from shoesai.jobs import queue
 from shoesai.models import Job, User
+from shoesai.pictures import read_picture
 from shoesai.site import start_worker, stop_all
 from shoesai.starter import draw
 from shoesai.terminal import finished, follow, somebody_works
 from training.datasets import import_photos
 from training.importers import PhotoFile
 from training.models import BaseModel, Dataset, TrainingRun
-from training.pictures import read_picture
 from training.services import start_training
 
 PHOTOS = 2

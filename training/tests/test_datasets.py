@@ -13,11 +13,11 @@ from django.core.management import CommandError, call_command
 
 from shoesai import files
 from shoesai.models import Blob
+from shoesai.pictures import is_bare_png
 from shoesai.testing import BaseTestCase
 from training.datasets import DatasetNameProblem, content_hash, import_photos
 from training.importers import DatasetProblems, read_captions_json
 from training.models import Dataset, DatasetVersion, Photo
-from training.pictures import is_bare_png
 from training.tests.pictures_for_tests import encoded, entries, good_dataset, write_dataset
 
 

@@ -7,19 +7,20 @@ import warnings
 from dataclasses import dataclass
 from io import BytesIO
 
+from django.utils.translation import gettext as _
 from PIL import Image, ImageCms, ImageOps
 
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_FILE_BYTES = 100 * 1024 * 1024
 MAX_PIXELS = 40_000_000
 MIN_SIDE = 16
-# The trainer scales the shorter side to its resolution; a 40,000,000 × 1 strip would grow beyond any memory.
+# The engine scales the shorter side to its resolution; a 40,000,000 × 1 strip would grow beyond any memory.
 MAX_ASPECT = 8
 _PNG_SIGNATURE = b"\x89PNG\r\n\x1a\n"
 
 
 class NotAPicture(Exception):
-    """Says in one sentence why these bytes cannot be learned from."""
+    """Says in one sentence why these bytes cannot be used."""
 
 
 @dataclass(frozen=True)
@@ -29,17 +30,22 @@ class Picture:
     height: int
 
 
-def read_picture(data: bytes) -> Picture:
-    """Raises NotAPicture. The result depends on the bytes alone, so importing twice gives the same PNG."""
+def read_picture(data: bytes, longest: int | None = None) -> Picture:
+    """Raises NotAPicture. The result depends on the bytes alone, so importing twice gives the same PNG.
+
+    What is longer than `longest` pixels on one side is made smaller.
+    """
     if not data:
-        raise NotAPicture("is empty.")
+        raise NotAPicture(_("is empty."))
     try:
         image = _decode(data)
     except NotAPicture:
         raise
     except Exception as error:  # Pillow's decoders raise whatever their parsers met, IndexError and all
-        raise NotAPicture("is broken: it cannot be decoded to the end.") from error
-    if is_bare_png(data):  # then there was nothing to turn, flatten, convert or strip
+        raise NotAPicture(_("is broken: it cannot be decoded to the end.")) from error
+    if longest and max(image.size) > longest:
+        image.thumbnail((longest, longest), Image.Resampling.LANCZOS)
+    elif is_bare_png(data):  # then there was nothing to turn, flatten, convert or strip
         return Picture(data, image.width, image.height)
     out = BytesIO()
     # From the bare pixels: Pillow would write the source's profile and transparency along.
@@ -53,9 +59,9 @@ def _decode(data: bytes) -> Image.Image:
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)  # our own limit is lower
             source = Image.open(BytesIO(data), formats=FORMATS)
     except Image.UnidentifiedImageError as error:
-        raise NotAPicture("is not a PNG, JPEG or WebP picture.") from error
+        raise NotAPicture(_("is not a PNG, JPEG or WebP picture.")) from error
     except Image.DecompressionBombError as error:
-        raise NotAPicture(f"has more than {MAX_PIXELS:,} pixels.") from error
+        raise NotAPicture(_("has more than %(most)s pixels.") % {"most": f"{MAX_PIXELS:,}"}) from error
     with source:
         _check_shape(source)
         source.load()
@@ -66,15 +72,19 @@ def _decode(data: bytes) -> Image.Image:
 def _check_shape(image: Image.Image) -> None:
     """Before decoding: the header tells, and a bomb must not be opened to learn that it is one."""
     width, height = image.size
+    size = {"width": width, "height": height}
     if width * height > MAX_PIXELS:
-        raise NotAPicture(f"is {width} × {height}; at most {MAX_PIXELS:,} pixels are allowed.")
+        words = _("is %(width)d × %(height)d; at most %(most)s pixels are allowed.")
+        raise NotAPicture(words % {**size, "most": f"{MAX_PIXELS:,}"})
     if min(width, height) < MIN_SIDE:
-        raise NotAPicture(f"is {width} × {height}; each side needs at least {MIN_SIDE} pixels.")
+        words = _("is %(width)d × %(height)d; each side needs at least %(least)d pixels.")
+        raise NotAPicture(words % {**size, "least": MIN_SIDE})
     if max(width, height) > MAX_ASPECT * min(width, height):
-        raise NotAPicture(f"is {width} × {height}; one side may be at most {MAX_ASPECT} times the other.")
+        words = _("is %(width)d × %(height)d; one side may be at most %(times)d times the other.")
+        raise NotAPicture(words % {**size, "times": MAX_ASPECT})
     # MPO is what phones call a JPEG with a second, smaller picture inside: not an animation.
     if image.format != "MPO" and getattr(image, "n_frames", 1) > 1:
-        raise NotAPicture("is animated; give a still picture.")
+        raise NotAPicture(_("is animated; give a still picture."))
 
 
 def _on_white(image: Image.Image) -> Image.Image:

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 from PIL import Image, ImageCms, PngImagePlugin
 
-from training.pictures import NotAPicture, is_bare_png, read_picture
+from shoesai.pictures import NotAPicture, is_bare_png, read_picture
 from training.tests.pictures_for_tests import encoded
 
 
