@@ -2,15 +2,83 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from io import BytesIO
 
 from PIL import Image, ImageDraw, ImageFont
+from PIL.PngImagePlugin import PngInfo
+
+from generation.metadata import xmp_of
 
 PAPER = "#faf9f6"
 INK = "#383632"
 FAINT = "#8d8a84"
 HAIRLINE = "#e4e2dd"
 MARGIN, GAP = 24, 10
+MOST = 200  # pictures on one sheet: more are neither looked at nor printed
+Font = ImageFont.FreeTypeFont | ImageFont.ImageFont
+
+
+@dataclass(frozen=True)
+class Frame:
+    """One picture of a sheet and what stands below it, a line each; the last may take two."""
+
+    picture: Image.Image
+    lines: tuple[str, ...]
+
+
+def sheet(frames: Iterable[Frame], number: int, *, title: str, side: int = 220) -> bytes:
+    """`number` frames in rows, as a PNG that carries the mark of AI origin. Frames are taken one at a time."""
+    columns = min(6, max(1, number), max(3, round(number**0.5)))
+    head, below = 64, 70
+    rows = -(-number // columns)
+    width = 2 * MARGIN + columns * (side + GAP) - GAP
+    paper = Image.new("RGB", (max(width, 480), head + rows * (side + below + GAP) + MARGIN), PAPER)
+    ink = ImageDraw.Draw(paper)
+    ink.text((MARGIN, 22), _fitted(title, paper.width - 2 * MARGIN, _font(19)), INK, font=_font(19))
+    for index, frame in enumerate(frames):
+        row, column = divmod(index, columns)
+        _draw_frame(paper, ink, frame, (MARGIN + column * (side + GAP), head + row * (side + below + GAP)), side)
+    return _png(paper)
+
+
+def _draw_frame(
+    paper: Image.Image, ink: ImageDraw.ImageDraw, frame: Frame, corner: tuple[int, int], side: int
+) -> None:
+    x, y = corner
+    picture = frame.picture.convert("RGB")
+    picture.thumbnail((side, side), Image.Resampling.LANCZOS)
+    paper.paste(Image.new("RGB", (side, side), "white"), corner)
+    paper.paste(picture, (x + (side - picture.width) // 2, y + (side - picture.height) // 2))
+    ink.rectangle((x - 1, y - 1, x + side, y + side), outline=HAIRLINE)
+    *short, long = frame.lines
+    font, at = _font(12), y + side + 6
+    for line in short:
+        ink.text((x, at), _fitted(line, side, font), INK, font=font)
+        at += 16
+    ink.multiline_text((x, at), _wrapped(long, side, font), FAINT, font=font, spacing=2)
+
+
+def _fitted(line: str, width: int, font: Font) -> str:
+    """Cut with an ellipsis where it is longer than the width."""
+    if font.getlength(line) <= width:
+        return line
+    while line and font.getlength(f"{line}…") > width:
+        line = line[:-1]
+    return f"{line.rstrip()}…"
+
+
+def _font(size: int) -> Font:
+    return ImageFont.load_default(size)
+
+
+def _png(paper: Image.Image) -> bytes:
+    mark = PngInfo()
+    mark.add_itxt("XML:com.adobe.xmp", xmp_of())
+    out = BytesIO()
+    paper.save(out, "PNG", pnginfo=mark)
+    return out.getvalue()
 
 
 def paired_sheet(
@@ -43,7 +111,7 @@ def paired_sheet(
     return sheet
 
 
-def _wrapped(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.ImageFont) -> str:
+def _wrapped(text: str, width: int, font: Font) -> str:
     """At most two lines that fit the width."""
     lines = [""]
     for word in text.split():
@@ -52,4 +120,5 @@ def _wrapped(text: str, width: int, font: ImageFont.FreeTypeFont | ImageFont.Ima
             lines[-1] = longer
         else:
             lines.append(word)
-    return "\n".join(lines[:2])
+    shown = [line for line in lines if line][:2]
+    return "\n".join(_fitted(line, width, font) for line in shown)

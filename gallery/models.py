@@ -89,6 +89,7 @@ class CollectionItem(models.Model):
     class Meta:
         ordering = ["position", "id"]
         constraints = [models.UniqueConstraint(fields=["collection", "image"], name="once_in_a_collection")]
+        indexes = [models.Index(fields=["collection", "position", "id"], name="collection_order")]
 
 
 class ShareLink(models.Model):

@@ -11,7 +11,8 @@ from django.views.decorators.http import require_safe
 
 from gallery.filters import ImageFilter, visible_images
 from gallery.paging import neighbours
-from gallery.services import metadata_of, provenance_of
+from gallery.rows import row_of, with_rows
+from gallery.services import provenance_of
 from gallery.web import filter_query, json_file
 from generation.schedulers import CHOICES
 from shoesai.auth import caller
@@ -41,5 +42,6 @@ def image(request: HttpRequest, pk: UUID) -> HttpResponse:
 @login_required
 @require_safe
 def image_metadata(request: HttpRequest, pk: UUID) -> HttpResponse:
-    picture = get_object_or_404(visible_images(caller(request)), pk=pk)
-    return json_file(metadata_of([picture])[0], picture.file_name("json"))
+    user = caller(request)
+    picture = get_object_or_404(with_rows(visible_images(user), user), pk=pk)
+    return json_file(row_of(picture, picture.file_name()), picture.file_name("json"))

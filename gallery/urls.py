@@ -1,11 +1,18 @@
 from django.urls import URLPattern, URLResolver, path
 
-from gallery import picture_views, views
+from gallery import export_views, picture_views, selection_views, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.gallery, name="gallery"),
-    path("zip/", views.selection_zip, name="gallery-zip"),
-    path("metadata/", views.selection_metadata, name="gallery-metadata"),
+    path("zip/", export_views.selection_zip, name="gallery-zip"),
+    path("metadata/", export_views.selection_metadata, name="gallery-metadata"),
+    path("sheet/", export_views.selection_sheet, name="gallery-sheet"),
+    path("selection/restore/", selection_views.restore, name="selection-restore"),
+    *(
+        path(f"selection/{action}/", selection_views.act, {"action": action}, name=f"selection-{action}")
+        for action in selection_views.ACTIONS
+    ),
     path("<uuid:pk>/", picture_views.image, name="image"),
+    path("<uuid:pk>/judge/", selection_views.judge, name="image-judge"),
     path("<uuid:pk>/metadata/", picture_views.image_metadata, name="image-metadata"),
 ]

@@ -1,24 +1,18 @@
-"""The gallery: the grid, and taking pictures out."""
+"""The gallery's grid."""
 
 from __future__ import annotations
 
 from typing import Any
 
-from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
-from django.http.response import HttpResponseBase
-from django.shortcuts import redirect, render
-from django.utils import timezone
-from django.utils.translation import gettext as _
-from django.views.decorators.http import require_POST, require_safe
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_safe
 
 from gallery.facets import facets_of
 from gallery.filters import ImageFilter, visible_images
 from gallery.paging import PAGE, page_of
-from gallery.selection import selection_of
-from gallery.services import metadata_of, zip_of
-from gallery.web import filter_query, json_file
+from gallery.web import filter_query
 from shoesai.auth import caller
 
 
@@ -37,33 +31,3 @@ def gallery(request: HttpRequest) -> HttpResponse:
     found = facets_of(narrowed)
     context |= {"facets": found.facets, "total": found.total}
     return render(request, "gallery/gallery.html", context)
-
-
-# --- a selection ------------------------------------------------------------------------------------------------
-@login_required
-@require_POST
-def selection_zip(request: HttpRequest) -> HttpResponseBase:
-    images = list(selection_of(request))
-    if not images:
-        return _nothing_selected(request)
-    try:
-        archive = zip_of(images)
-    except FileNotFoundError as error:
-        raise Http404 from error
-    response = StreamingHttpResponse(archive, content_type="application/zip")
-    response["Content-Length"] = str(len(archive))
-    response["Content-Disposition"] = f'attachment; filename="shoes-{timezone.localdate():%Y-%m-%d}.zip"'
-    response["Cache-Control"] = "private, no-store"
-    return response
-
-
-@login_required
-@require_POST
-def selection_metadata(request: HttpRequest) -> HttpResponse:
-    images = list(selection_of(request))
-    return json_file(metadata_of(images), "metadata.json") if images else _nothing_selected(request)
-
-
-def _nothing_selected(request: HttpRequest) -> HttpResponse:
-    messages.info(request, _("Nothing was selected. Tick some pictures first."))
-    return redirect("gallery")

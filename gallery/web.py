@@ -7,7 +7,7 @@ from uuid import UUID
 
 from django.http import Http404, HttpRequest, HttpResponse
 
-from gallery.services import json_bytes
+from gallery.rows import json_bytes
 
 
 def filter_query(request: HttpRequest) -> str:
@@ -16,6 +16,10 @@ def filter_query(request: HttpRequest) -> str:
     for name in ("cursor", "cursor", *[name for name, value in query.items() if not value]):
         query.pop(name, None)
     return query.urlencode()
+
+
+def is_htmx(request: HttpRequest) -> bool:
+    return bool(getattr(request, "htmx", False))
 
 
 def uuid_or_404(text: str) -> UUID:

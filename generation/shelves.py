@@ -63,6 +63,26 @@ def clear(images: QuerySet[GeneratedImage], **changes: Any) -> int:
     return len(ids)
 
 
+def hand_over(images: QuerySet[GeneratedImage], team: Team | None) -> int:
+    """Shares pictures with a team, or with nobody; returns how many that changed.
+
+    Shelf by shelf, because all the pictures of one go to the same other one: a hundred thousand cost what ten do.
+    """
+    numbers: Counter[UUID] = Counter()
+    with transaction.atomic():
+        standing = GeneratedImage.objects.filter(pk__in=images.order_by().values("pk"), shelf__isnull=False).order_by()
+        standing = standing.exclude(shelf__team=team) if team else standing.filter(shelf__team__isnull=False)
+        for shelf in list(standing.values_list("shelf", flat=True).distinct()):
+            here = standing.filter(shelf=shelf)
+            some = here.select_related("generation").first()
+            if some:  # else somebody was faster
+                target = shelf_for(some.generation, team, some.width, some.height)
+                moved = here.update(team=team, shelf=target)
+                numbers.update({shelf: -moved, target.pk: moved})
+        _add(numbers)
+    return sum(number for number in numbers.values() if number > 0)
+
+
 def counted(image: GeneratedImage) -> None:
     """One more, for a picture that was made with its shelf set."""
     if image.shelf_id:

@@ -171,6 +171,7 @@ DRAIN_SECONDS = 30
 # What starts the engine, before `-m shoesai.engine`: `accelerate launch --num_processes 4` trains on four GPUs.
 ENGINE_LAUNCHER = shlex.split(env.str("SHOESAI_ENGINE_LAUNCHER", "")) or [sys.executable]
 SHOESAI_DEVICE = env.str("SHOESAI_DEVICE", "auto")
+TRASH_DAYS = env.int("SHOESAI_TRASH_DAYS", 30)
 
 # --- people and security ----------------------------------------------------------------------------------------
 AUTH_USER_MODEL = "shoesai.User"

@@ -1,12 +1,9 @@
-"""The gallery: who sees what, searching, one picture, and taking pictures out."""
+"""The gallery: who sees what, searching, and one picture."""
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 import uuid
-import zipfile
 from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
@@ -122,59 +119,3 @@ class PicturePageTest(BaseTestCase):
         image = finished_generation(self.charlie).images.get()
         for name in ("image", "image-metadata"):
             self.assertEqual(self.client.get(reverse(name, args=[image.pk])).status_code, 404)
-
-
-class SelectionTest(BaseTestCase):
-    def setUp(self) -> None:
-        self.client.force_login(self.alice)
-        self.images = list(finished_generation(self.alice, pictures=3, prompt="=Red sneakers!", seed=40).images.all())
-
-    def take(self, name: str, images: list[GeneratedImage]) -> Any:
-        return self.client.post(reverse(name), {"image": [str(image.pk) for image in images]})
-
-    def test_the_zip_holds_the_pictures_by_name_with_metadata_and_has_its_exact_length(self) -> None:
-        response = self.take("gallery-zip", self.images[:2])
-        body = response.getvalue()
-        self.assertEqual(int(response["Content-Length"]), len(body))
-        self.assertIn("attachment", response["Content-Disposition"])
-        archive = zipfile.ZipFile(io.BytesIO(body))
-        self.assertIsNone(archive.testzip())
-        seeds = sorted(image.seed_number for image in self.images[:2])
-        pictures = [f"red-sneakers_{seed}.png" for seed in seeds]
-        self.assertEqual(sorted(archive.namelist()), sorted([*pictures, "metadata.json", "metadata.csv"]))
-        self.assertTrue(all(entry.compress_type == zipfile.ZIP_STORED for entry in archive.infolist()))
-        rows = json.loads(archive.read("metadata.json"))
-        self.assertEqual(sorted(row["file"] for row in rows), pictures)
-        self.assertEqual({row["prompt"] for row in rows}, {"=Red sneakers!"})
-        table = list(csv.DictReader(io.StringIO(archive.read("metadata.csv").decode("utf-8-sig"))))
-        self.assertEqual({row["prompt"] for row in table}, {"'=Red sneakers!"})
-
-    def test_the_same_prompt_and_seed_twice_are_two_files(self) -> None:
-        again = finished_generation(self.alice, prompt="=Red sneakers!", seed=40, guidance_scale=9).images.get()
-        first = next(image for image in self.images if image.seed_number == 40)
-        archive = zipfile.ZipFile(io.BytesIO(self.take("gallery-zip", [first, again]).getvalue()))
-        self.assertIn("red-sneakers_40.png", archive.namelist())
-        self.assertIn("red-sneakers_40_2.png", archive.namelist())
-
-    def test_metadata_of_a_selection_is_a_list(self) -> None:
-        rows = json.loads(self.take("gallery-metadata", self.images).content)
-        self.assertEqual({row["id"] for row in rows}, {str(image.pk) for image in self.images})
-
-    def test_others_pictures_never_come_along(self) -> None:
-        foreign = finished_generation(self.charlie).images.get()
-        rows = json.loads(self.take("gallery-metadata", [self.images[0], foreign]).content)
-        self.assertEqual(len(rows), 1)
-        self.assertRedirects(self.take("gallery-zip", [foreign]), reverse("gallery"))
-
-    def test_an_empty_selection_goes_back_and_says_so(self) -> None:
-        response = self.client.post(reverse("gallery-zip"), {}, follow=True)
-        self.assertContains(response, "Nothing was selected")
-
-    def test_nonsense_and_unknown_ids_are_nothing(self) -> None:
-        self.assertEqual(self.client.post(reverse("gallery-zip"), {"image": "x"}).status_code, 302)
-        self.assertEqual(self.client.post(reverse("gallery-zip"), {"image": uuid.uuid4()}).status_code, 302)
-
-    def test_taking_out_needs_a_post_and_a_session(self) -> None:
-        self.assertEqual(self.client.get(reverse("gallery-zip")).status_code, 405)
-        self.client.logout()
-        self.assertEqual(self.take("gallery-zip", self.images).status_code, 302)

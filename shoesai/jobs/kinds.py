@@ -39,6 +39,7 @@ KINDS: dict[str, Kind] = {
     "check_lora": Kind("cpu", "training.tasks.check_lora", priority=0),
     "try_checkpoint": Kind("gpu", "training.tasks.try_checkpoint", priority=0),
     "scan_models": Kind("cpu", "training.tasks.scan_models", priority=10, housekeeping=True),
+    "purge_trash": Kind("cpu", "gallery.tasks.purge_trash", priority=10, housekeeping=True),
     "canary.gpu": Kind("gpu", "shoesai.jobs.tasks.sing", priority=-10, housekeeping=True),
     "canary.cpu": Kind("cpu", "shoesai.jobs.tasks.sing", priority=-10, housekeeping=True),
 }

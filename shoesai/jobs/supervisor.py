@@ -185,6 +185,38 @@ class Canary:
         return Job.objects.filter(pk=self.job_id, state=Job.State.QUEUED).exists()
 
 
+# --- what is due once a day -------------------------------------------------------------------------------------
+DAILY = ("purge_trash",)
+LOOK_EVERY_SECONDS = 600
+
+
+@dataclass
+class Chores:
+    """Queues what is due. The table knows when it was last, however many workers come and go."""
+
+    looked_at: float | None = None
+
+    def tend(self) -> None:
+        now = time.monotonic()
+        if self.looked_at is not None and now - self.looked_at < LOOK_EVERY_SECONDS:
+            return
+        self.looked_at = now
+        for kind in DAILY:
+            queue_if_due(kind)
+
+
+def queue_if_due(kind: str) -> bool:
+    """Yesterday's row goes when today's is made."""
+    owner = local_user()
+    with queue.accepting(owner):  # so that of two workers one is first
+        earlier = Job.objects.filter(kind=kind)
+        if earlier.filter(created_at__gt=timezone.now() - timedelta(days=1)).exists():
+            return False
+        earlier.filter(state__in=Job.FINAL).delete()
+        queue.enqueue(owner=owner, kind=kind)
+    return True
+
+
 # --- the whole --------------------------------------------------------------------------------------------------
 def supervise(stop: threading.Event) -> None:
     """Runs both lanes until `stop` is set, then drains them.
@@ -193,7 +225,7 @@ def supervise(stop: threading.Event) -> None:
     """
     clusters = {lane: Cluster.start(lane) for lane in settings.JOB_LANES}
     canaries = {lane: Canary(lane) for lane in settings.JOB_LANES}
-    watch = Watch()
+    watch, chores = Watch(), Chores()
     try:
         queue.enqueue(owner=local_user(), kind="scan_models")
         while not stop.wait(SWEEP_SECONDS):
@@ -201,6 +233,7 @@ def supervise(stop: threading.Event) -> None:
                 close_old_connections()
                 sweep(watch)
                 sweep_doorbells()
+                chores.tend()
                 for lane, canary in canaries.items():
                     canary.tend()
                     if clusters[lane].ended or canary.is_stale(watch):

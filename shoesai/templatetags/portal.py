@@ -32,6 +32,7 @@ KIND_LABELS = {
     "check_lora": gettext_lazy("LoRA check"),
     "try_checkpoint": gettext_lazy("Checkpoint trial"),
     "scan_models": gettext_lazy("Model scan"),
+    "purge_trash": gettext_lazy("Trash"),
 }
 
 

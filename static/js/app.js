@@ -25,12 +25,28 @@ document.addEventListener("htmx:beforeSwap", (event) => {
 });
 
 const toasts = document.getElementById("toasts");
-export function toast(words) {
+export function toast(words, undo = null) {
   if (!toasts || [...toasts.children].some((item) => item.textContent === words)) return;
   const item = document.createElement("p");
   item.textContent = words;
+  if (undo) item.append(undoButton(undo, item));
   toasts.append(item);
-  setTimeout(() => item.remove(), 6000);
+  setTimeout(() => item.remove(), undo ? 12000 : 6000);
+}
+
+// What a server says it can take back: where to post what.
+function undoButton({ url, fields }, item) {
+  const button = document.createElement("button");
+  button.type = "button";
+  button.textContent = toasts.dataset.undo;
+  button.addEventListener("click", () => {
+    item.remove();
+    window.htmx.ajax("POST", url, { values: fields, swap: "none", source: toasts });
+  });
+  return button;
+}
+for (const name of ["pictures-changed", "toast"]) {
+  document.addEventListener(name, ({ detail }) => detail?.words && toast(detail.words, detail.undo));
 }
 document.addEventListener("htmx:sendError", () => toast(toasts?.dataset.offline));
 document.addEventListener("htmx:responseError", () => toast(toasts?.dataset.refused));

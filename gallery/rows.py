@@ -1,0 +1,95 @@
+"""What is told of a picture when it is taken out: one row, as JSON and as CSV, written one after the other."""
+
+from __future__ import annotations
+
+import csv
+import json
+from io import TextIOWrapper
+from typing import IO, Any
+
+from django.db.models import Prefetch, QuerySet
+
+from gallery.models import Judgement
+from generation.metadata import LORAS, recipe_of
+from generation.models import GeneratedImage
+from shoesai.models import User
+
+COLUMNS = (
+    "file", "id", "prompt", "negative_prompt", "model", "base_model", "loras", "seed", "steps", "guidance_scale",
+    "scheduler", "width", "height", "seconds", "owner", "created_at", "sku", "view", "favourite", "rating", "tags",
+    "sha256",
+)  # fmt: skip
+AT_ONCE = 500
+
+
+def with_rows(images: QuerySet[GeneratedImage], user: User) -> QuerySet[GeneratedImage]:
+    """Everything that `row_of` looks at, and what this user thinks of them."""
+    mine = Prefetch("judgements", Judgement.objects.filter(user=user), to_attr="judged")
+    needed = images.select_related(None).select_related("generation__base_model", "owner", "blob")
+    return needed.prefetch_related(None).prefetch_related(f"generation__{LORAS}", mine, "taggings__tag")
+
+
+def row_of(image: GeneratedImage, file: str) -> dict[str, Any]:
+    """`file` is its name where it is taken out to, and empty where its bytes are missing."""
+    judged = next(iter(image.judged), None)  # type: ignore[attr-defined]  # by with_rows
+    return {
+        "file": file,
+        "id": str(image.id),
+        **recipe_of(image.generation, image.seed_number),
+        "width": image.width,
+        "height": image.height,
+        "seconds": image.seconds,
+        "owner": image.owner.get_username(),
+        "created_at": image.created_at.isoformat(),
+        "sku": image.sku,
+        "view": image.view,
+        "favourite": bool(judged and judged.favourite),
+        "rating": judged.rating if judged else None,
+        "tags": sorted(tagging.tag.name for tagging in image.taggings.all()),
+        "sha256": image.blob_id,
+    }
+
+
+def json_bytes(content: Any) -> bytes:
+    return json.dumps(content, ensure_ascii=False, indent=2).encode()
+
+
+class JsonRows:
+    """A list of rows, one a line."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.file, self.between = file, b"[\n"
+
+    def write(self, row: dict[str, Any]) -> None:
+        self.file.write(self.between + json.dumps(row, ensure_ascii=False).encode())
+        self.between = b",\n"
+
+    def end(self) -> None:
+        self.file.write(b"[]\n" if self.between == b"[\n" else b"\n]\n")
+
+
+class CsvRows:
+    """For spreadsheets: text that they would take for a formula gets an apostrophe in front."""
+
+    def __init__(self, file: IO[bytes]) -> None:
+        self.text = TextIOWrapper(file, "utf-8-sig", newline="", write_through=True)
+        self.table = csv.DictWriter(self.text, COLUMNS, extrasaction="ignore")
+        self.table.writeheader()
+
+    def write(self, row: dict[str, Any]) -> None:
+        loras = " ".join(f"{lora['name']}:{lora['weight']:g}" for lora in row["loras"])
+        flat = {**row, "loras": loras, "tags": ", ".join(row["tags"])}
+        self.table.writerow({name: _harmless(value) for name, value in flat.items()})
+
+    def end(self) -> None:
+        self.text.detach()
+
+
+def _harmless(value: Any) -> Any:
+    return f"'{value}" if isinstance(value, str) and value[:1] in ("=", "+", "-", "@", "\t", "\r") else value
+
+
+FORMATS: dict[str, tuple[type[JsonRows] | type[CsvRows], str]] = {
+    "json": (JsonRows, "application/json"),
+    "csv": (CsvRows, "text/csv; charset=utf-8"),
+}
