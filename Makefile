@@ -4,7 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 export OMP_WAIT_POLICY := PASSIVE
 
-.PHONY: help install demo serve test test-slow lint clean
+.PHONY: help install demo serve test test-slow lint messages clean
 
 help:  ## this list
 	@grep -E '^[a-z-]+:.*##' Makefile | sed 's/:.*##/\t/'
@@ -32,6 +32,10 @@ test: lint  ## lint, then every quick test; again on PostgreSQL where one is rea
 
 test-slow: install  ## full-size models, storms, long stories
 	$(BIN)/python -m pytest -m slow --timeout 2400 $(ARGS)
+
+messages: install  ## collect what is to be translated into locale/, and compile it (needs gettext)
+	$(BIN)/python manage.py makemessages --locale pt_BR --add-location file --no-obsolete --ignore var --ignore benchmarks
+	$(BIN)/python manage.py compilemessages --locale pt_BR --ignore .venv --ignore var
 
 clean:  ## forget everything but the sources
 	rm -rf .venv var

@@ -9,6 +9,7 @@ from uuid import UUID
 
 from django.http import HttpResponseBase
 from django.urls import reverse
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework.exceptions import ValidationError
@@ -31,6 +32,7 @@ from shoesai.api import IDEMPOTENCY_KEY, JOB_EXAMPLE, LIVE_RETRY_SECONDS, ApiVie
 from shoesai.auth import caller
 from shoesai.models import Job, User
 from shoesai.problems import Problem, documented
+from shoesai.sentences import said
 from shoesai.serializers import JobSerializer
 
 logger = logging.getLogger(__name__)
@@ -127,9 +129,9 @@ def wait_for(job_id: UUID, seconds: float) -> Job:
 
 def _answer(generation: Generation, job: Job, *, preferred: bool) -> Response:
     if job.state == Job.State.FAILED:
-        raise Problem(500, "generation-failed", f"{job.error_text} ({job.error_code})")
+        raise Problem(500, "generation-failed", f"{said(job.error_text)} ({job.error_code})")
     if job.state == Job.State.CANCELLED:
-        raise Problem(409, "generation-cancelled", "The job was cancelled before its pictures were finished.")
+        raise Problem(409, "generation-cancelled", _("The job was cancelled before its pictures were finished."))
     if job.state == Job.State.SUCCEEDED and not preferred:
         return Response(generated(generation, job))
     headers = {"Location": reverse("api-job", args=[job.pk]), "Retry-After": str(LIVE_RETRY_SECONDS)}

@@ -5,7 +5,10 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Generic, TypeVar
 
+from django.utils.translation import gettext as _
+
 from shoesai.engine.specs import MAX_SEED
+from shoesai.numbers import in_language
 
 Number = TypeVar("Number", int, float)
 
@@ -20,7 +23,16 @@ class Limit(Generic[Number]):
         """NaN is in no range."""
         return self.low <= value <= self.high and (self.step == 1 or value % self.step == 0)
 
+    def refusal(self) -> str:
+        """Of a value outside, for people."""
+        if self.step > 1:
+            words = _("must be a multiple of %(step)s between %(low)s and %(high)s.")
+        else:
+            words = _("must be between %(low)s and %(high)s.")
+        return words % {"step": self.step, "low": in_language(str(self.low)), "high": in_language(str(self.high))}
+
     def __str__(self) -> str:
+        """For the terminal."""
         multiple = f"a multiple of {self.step} " if self.step > 1 else ""
         return f"{multiple}between {self.low} and {self.high}"
 

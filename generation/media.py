@@ -12,6 +12,7 @@ from django.http import FileResponse, Http404, HttpRequest
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
+from django.utils.translation import gettext as _
 
 from generation.models import GeneratedImage
 from generation.variants import Variant
@@ -75,7 +76,7 @@ def _answer(
             data = make()
         except FileNotFoundError as error:
             logger.error("the file of %s is missing: its etag is %s", name, etag)
-            raise Http404("The file of this picture is missing; tell whoever runs this site.") from error
+            raise Http404(_("The file of this picture is missing; tell whoever runs this site.")) from error
         response = FileResponse(data, content_type=mime, as_attachment="download" in request.GET, filename=name)
     response["ETag"] = etag
     response["Cache-Control"] = FOREVER

@@ -6,6 +6,8 @@ import base64
 from typing import Any
 
 from django.db.models import prefetch_related_objects
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -50,7 +52,7 @@ class LoraSerializer(StrictSerializer):
 
 class GenerateSerializer(StrictSerializer):
     model_name = Text(MAX_NAME, default="starter", help_text="A name from GET /api/models.")
-    prompt = Text(limits.PROMPT_CHARACTERS, blank="must not be empty; describe the shoe you want.")
+    prompt = Text(limits.PROMPT_CHARACTERS, blank=_("must not be empty; describe the shoe you want."))
     negative_prompt = Text(limits.PROMPT_CHARACTERS, default="", allow_blank=True, help_text="What should not be seen.")
     num_images = WholeNumber(limits.NUM_IMAGES.low, limits.NUM_IMAGES.high, default=1)
     num_inference_steps = WholeNumber(limits.NUM_INFERENCE_STEPS.low, limits.NUM_INFERENCE_STEPS.high, default=50)
@@ -67,7 +69,10 @@ class GenerateSerializer(StrictSerializer):
     scheduler = serializers.ChoiceField(
         CHOICES,
         default=DEFAULT,
-        error_messages={**REQUIRED, "invalid_choice": f"must be one of {', '.join(SCHEDULERS)}."},
+        error_messages={
+            **REQUIRED,
+            "invalid_choice": format_lazy(_("must be one of {names}."), names=", ".join(SCHEDULERS)),
+        },
     )
     loras = LoraSerializer(many=True, default=list, max_length=limits.LORAS)  # type: ignore[call-arg]
     wait = Number(

@@ -20,6 +20,7 @@ from shoesai import files
 from shoesai.engine.specs import GenerateSpec
 from shoesai.jobs import queue
 from shoesai.models import Blob, User
+from shoesai.numbers import grouped
 from training.catalogue import NamedModel, UnknownModel, find_checkpoint, find_model
 from training.models import Checkpoint
 
@@ -124,15 +125,16 @@ def check_numbers(request: GenerationRequest) -> dict[str, str]:
     for name, limit in _NUMBERS.items():
         value = getattr(request, name)
         if value is not None and value not in limit:
-            errors[name] = f"must be {limit}."
+            errors[name] = limit.refusal()
     if request.template:
         _check_text(errors, "template", request.template, required=False)
     if request.scheduler not in SCHEDULERS:
-        errors["scheduler"] = f"must be one of {', '.join(SCHEDULERS)}."
+        errors["scheduler"] = _("must be one of %(names)s.") % {"names": ", ".join(SCHEDULERS)}
     if len(request.loras) > limits.LORAS:
-        errors["loras"] = f"takes at most {limits.LORAS} LoRAs."
+        errors["loras"] = _("takes at most %(most)d LoRAs.") % {"most": limits.LORAS}
     if any(lora.weight not in limits.LORA_WEIGHT for lora in request.loras):
-        errors["loras"] = f"each weight must be {limits.LORA_WEIGHT}."
+        bounds = {"low": limits.LORA_WEIGHT.low, "high": limits.LORA_WEIGHT.high}
+        errors["loras"] = _("each weight must be between %(low)d and %(high)d.") % bounds
     return errors
 
 
@@ -149,11 +151,12 @@ _NUMBERS: dict[str, limits.Limit] = {
 
 def _check_text(errors: dict[str, str], name: str, text: str, *, required: bool) -> None:
     if required and not text.strip():
-        errors[name] = "must not be empty; describe the shoe you want."
+        errors[name] = _("must not be empty; describe the shoe you want.")
     elif len(text) > limits.PROMPT_CHARACTERS:
-        errors[name] = f"has {len(text):,} characters; at most {limits.PROMPT_CHARACTERS:,} are allowed."
+        words = _("has %(count)s characters; at most %(most)s are allowed.")
+        errors[name] = words % {"count": grouped(len(text)), "most": grouped(limits.PROMPT_CHARACTERS)}
     elif "\x00" in text or any("\ud800" <= character <= "\udfff" for character in text):
-        errors[name] = "contains characters that are not text (NUL or half a surrogate pair)."
+        errors[name] = _("contains characters that are not text (NUL or half a surrogate pair).")
 
 
 def _resolve_models(
@@ -173,9 +176,11 @@ def _resolve_models(
             errors["loras"] = str(error)
             continue
         if checkpoint.family != model.base.family:
-            errors["loras"] = (
-                f"{checkpoint.name} fits {checkpoint.family} models; {model.base.name} is {model.base.family}."
-            )
+            words = _("%(checkpoint)s fits %(family)s models; %(base)s is %(other)s.")
+            errors["loras"] = words % {
+                "checkpoint": checkpoint.name, "family": checkpoint.family,
+                "base": model.base.name, "other": model.base.family,
+            }  # fmt: skip
         loras.append((checkpoint, choice.weight))
     return model, loras
 

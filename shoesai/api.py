@@ -16,6 +16,7 @@ from django.http import Http404, HttpResponseBase
 from django.urls import reverse
 from django.utils.cache import get_conditional_response
 from django.utils.http import quote_etag
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from drf_spectacular.views import SpectacularSwaggerSplitView
@@ -62,7 +63,7 @@ def found(rows: QuerySet[Any], what: str, public_id: UUID) -> Any:
     """The row, or a 404 that says the same whether it is absent or somebody else's."""
     row = rows.filter(pk=public_id).first()
     if row is None:
-        raise NotFound(f"There is no such {what}, or it is not yours.")
+        raise NotFound(_("There is no such %(what)s, or it is not yours.") % {"what": what})
     return row
 
 
@@ -78,7 +79,7 @@ IDEMPOTENCY_KEY = OpenApiParameter(
 def idempotency_key(request: Request) -> str | None:
     key = request.headers.get("Idempotency-Key")
     if key is not None and not GOOD_KEY.fullmatch(key):
-        raise ValidationError({"Idempotency-Key": "must have 1 to 200 visible ASCII characters."})
+        raise ValidationError({"Idempotency-Key": _("must have 1 to 200 visible ASCII characters.")})
     return key
 
 
@@ -119,7 +120,8 @@ def whole_number(request: Request, name: str, default: int, *, low: int, high: i
     text = request.query_params.get(name, str(default))
     if text.isascii() and text.isdigit() and len(text) <= len(str(high)) and low <= int(text) <= high:
         return int(text)
-    raise ValidationError({name: f"must be a whole number between {low} and {high}."})
+    words = {"low": low, "high": high}
+    raise ValidationError({name: _("must be a whole number between {low} and {high}.").format(**words)})
 
 
 def chosen(request: Request, name: str, allowed: Sequence[str]) -> str:
@@ -127,14 +129,14 @@ def chosen(request: Request, name: str, allowed: Sequence[str]) -> str:
     text: str = request.query_params[name]
     if text in allowed:
         return text
-    raise ValidationError({name: f"must be one of {', '.join(allowed)}."})
+    raise ValidationError({name: _("must be one of %(names)s.") % {"names": ", ".join(allowed)}})
 
 
 def some_text(request: Request, name: str) -> str:
     """A query parameter that is there. A NUL would be an error of PostgreSQL's."""
     text: str = request.query_params[name]
     if "\x00" in text:
-        raise ValidationError({name: "contains characters that are not text (NUL)."})
+        raise ValidationError({name: _("contains characters that are not text (NUL).")})
     return text
 
 
@@ -147,13 +149,13 @@ def _next(request: Request, last: Any) -> str:
 
 def _read_cursor(text: str) -> tuple[datetime, UUID]:
     try:
-        moment, _, last = base64.urlsafe_b64decode(text.encode()).decode().partition(" ")
+        moment, _space, last = base64.urlsafe_b64decode(text.encode()).decode().partition(" ")
         when = datetime.fromisoformat(moment)
         if when.tzinfo is None:
             raise ValueError("a moment without time zone")
         return when.astimezone(UTC), UUID(last)  # a moment at the end of time has no UTC
     except (ValueError, OverflowError, binascii.Error):
-        raise ValidationError({"cursor": "must be the cursor of an earlier page's `next`."}) from None
+        raise ValidationError({"cursor": _("must be the cursor of an earlier page's `next`.")}) from None
 
 
 # --- jobs ---------------------------------------------------------------------------------------------------
@@ -242,10 +244,10 @@ class JobCancelView(ApiView):
     def post(self, request: Request, id: UUID) -> Response:
         job = found(visible_jobs(request), "job", id)
         if job.owner_id != request.user.pk:
-            raise Problem(403, "not-yours", "Team members see this job; only its owner can stop it.")
+            raise Problem(403, "not-yours", _("Team members see this job; only its owner can stop it."))
         require_scope(request, SCOPE_OF_KIND.get(job.kind, ApiToken.Scope.GENERATE))
         if not queue.request_cancel(job):
-            raise Problem(409, "job-ended", f"The job had ended already: {job.state}.")
+            raise Problem(409, "job-ended", _("The job had ended already: %(state)s.") % {"state": job.state})
         return Response(JobSerializer(job).data, status=202, headers={"Location": reverse("api-job", args=[id])})
 
 
@@ -304,4 +306,5 @@ class NothingHereView(ApiView):
     authentication_classes: list[Any] = []
 
     def initial(self, request: Request, *args: Any, **kwargs: Any) -> None:
-        raise Http404(f"There is nothing at {request.path[:200]}; GET /api/schema lists what there is.")
+        words = _("There is nothing at %(path)s; GET /api/schema lists what there is.")
+        raise Http404(words % {"path": request.path[:200]})

@@ -8,6 +8,7 @@ from typing import Any
 from django.db.models import Q
 from django.http import HttpRequest
 from django.utils import timezone
+from django.utils.translation import gettext as _
 from drf_spectacular.extensions import OpenApiAuthenticationExtension
 from knox.auth import TokenAuthentication
 from knox.crypto import hash_token
@@ -26,13 +27,13 @@ class ApiTokenAuthentication(TokenAuthentication):
     """`Authorization: Token …` or `Bearer …`. Whatever is wrong with a token, the answer is the same."""
 
     def authenticate(self, request: Request) -> tuple[User, ApiToken] | None:
-        keyword, _, secret = get_authorization_header(request).partition(b" ")
+        keyword, _space, secret = get_authorization_header(request).partition(b" ")
         if keyword.lower() not in KEYWORDS:
             return None
         return self.authenticate_credentials(secret.strip())
 
     def authenticate_credentials(self, secret: bytes) -> tuple[User, ApiToken]:
-        refused = AuthenticationFailed("This token is unknown, expired or revoked.")
+        refused = AuthenticationFailed(_("This token is unknown, expired or revoked."))
         try:
             digest = hash_token(secret.decode("ascii"))
         except UnicodeDecodeError:
@@ -73,8 +74,8 @@ class HasScope(BasePermission):
 
 def require_scope(request: Request, scope: str) -> None:
     if isinstance(request.auth, ApiToken) and not request.auth.allows(scope):
-        has = ", ".join(request.auth.scopes)
-        raise PermissionDenied(f"This token lacks the scope {str(scope)!r}; it has: {has}.")
+        words = {"scope": str(scope), "scopes": ", ".join(request.auth.scopes)}
+        raise PermissionDenied(_("This token lacks the scope '%(scope)s'; it has: %(scopes)s.") % words)
 
 
 class ApiTokenScheme(OpenApiAuthenticationExtension):

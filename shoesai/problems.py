@@ -13,6 +13,7 @@ from django.core.exceptions import PermissionDenied
 from django.core.signals import got_request_exception
 from django.db import InterfaceError, OperationalError
 from django.http import Http404, JsonResponse
+from django.utils.translation import gettext as _
 from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 from rest_framework import exceptions, serializers
 from rest_framework.settings import api_settings
@@ -70,7 +71,7 @@ def problem_response(known: Description, request_id: str) -> JsonResponse:
 def describe(error: Exception) -> Description:
     if isinstance(error, exceptions.ValidationError):
         errors = [{"field": name, "message": message} for name, message in flatten(error.detail)]
-        return Description(400, "invalid-request", "Nothing was done; `errors` says what is allowed.", errors)
+        return Description(400, "invalid-request", _("Nothing was done; `errors` says what is allowed."), errors)
     if isinstance(error, exceptions.APIException):
         return _from_rest_framework(error)
     if isinstance(error, QueueFull):
@@ -78,13 +79,13 @@ def describe(error: Exception) -> Description:
     if isinstance(error, KeyReused):
         return Description(422, "idempotency-key-reused", str(error), _one_error("Idempotency-Key", str(error)))
     if isinstance(error, Http404):
-        return Description(404, "not-found", str(error) or "There is nothing here, or it is not yours.")
+        return Description(404, "not-found", str(error) or _("There is nothing here, or it is not yours."))
     if isinstance(error, PermissionDenied):
-        return Description(403, "permission-denied", str(error) or "You may not do this.")
+        return Description(403, "permission-denied", str(error) or _("You may not do this."))
     if isinstance(error, OperationalError | InterfaceError):
         retry = {"Retry-After": str(DATABASE_RETRY_SECONDS)}
-        return Description(503, "database-unavailable", "The database does not answer.", headers=retry)
-    return Description(500, "internal-error", "Something broke here; the log knows it by this request_id.")
+        return Description(503, "database-unavailable", _("The database does not answer."), headers=retry)
+    return Description(500, "internal-error", _("Something broke here; the log knows it by this request_id."))
 
 
 def _from_rest_framework(error: exceptions.APIException) -> Description:

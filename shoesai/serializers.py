@@ -11,16 +11,24 @@ from uuid import UUID
 
 from django.conf import settings
 from django.urls import reverse
+from django.utils.functional import Promise
+from django.utils.text import format_lazy
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 from rest_framework.exceptions import ParseError
 from rest_framework.parsers import BaseParser
 
 from shoesai.jobs import queue
 from shoesai.models import Job
+from shoesai.numbers import grouped, grouped_lazily
 from shoesai.problems import Problem
 
 MAX_DIGITS = 40
-REQUIRED: dict[str, Any] = {"required": "is required.", "null": "must not be null; leave it out for its default."}
+REQUIRED: dict[str, Any] = {
+    "required": _("is required."),
+    "null": _("must not be null; leave it out for its default."),
+}
 
 
 # --- reading ------------------------------------------------------------------------------------------------
@@ -40,18 +48,19 @@ class StrictJSONParser(BaseParser):
         limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
         body = stream.read(limit + 1)
         if len(body) > limit:
-            raise Problem(413, "body-too-large", f"The body may have at most {limit:,} bytes.")
+            words = gettext("The body may have at most %(limit)s bytes.")
+            raise Problem(413, "body-too-large", words % {"limit": grouped(limit)})
         try:
             return json.loads(
                 body.decode("utf-8-sig"), parse_constant=NoNumber, parse_float=_float, parse_int=_int,
                 object_pairs_hook=_object,
             )  # fmt: skip
         except UnicodeDecodeError:
-            raise ParseError("The body is not UTF-8.") from None
+            raise ParseError(gettext("The body is not UTF-8.")) from None
         except RecursionError:
-            raise ParseError("The body is nested too deeply.") from None
+            raise ParseError(gettext("The body is nested too deeply.")) from None
         except ValueError as error:
-            raise ParseError(f"The body is not JSON: {error}") from None
+            raise ParseError(gettext("The body is not JSON: %(problem)s") % {"problem": error}) from None
 
 
 def _float(text: str) -> float | NoNumber:
@@ -65,9 +74,9 @@ def _int(text: str) -> int | NoNumber:
 def _object(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) < len(pairs):
-        names = [name for name, _ in pairs]
+        names = [name for name, _value in pairs]
         twice = sorted({readable(name) for name in names if names.count(name) > 1})
-        raise ValueError(f"{', '.join(twice[:5])} given twice.")
+        raise ValueError(gettext("%(names)s given twice.") % {"names": ", ".join(twice[:5])})
     return found
 
 
@@ -77,12 +86,13 @@ def readable(name: str) -> str:
 
 
 class StrictSerializer(serializers.Serializer):
-    default_error_messages: dict[str, Any] = {**REQUIRED, "invalid": "must be a JSON object."}  # type: ignore[misc]
+    default_error_messages: dict[str, Any] = {**REQUIRED, "invalid": _("must be a JSON object.")}  # type: ignore[misc]
 
     def to_internal_value(self, data: Any) -> Any:
         errors: dict[str, Any] = {}
         if isinstance(data, Mapping):
-            refusal = f"is not a field of this request; allowed are {', '.join(self.fields)}."
+            names = {"names": ", ".join(self.fields)}
+            refusal = gettext("is not a field of this request; allowed are %(names)s.") % names
             unknown = [name for name in data if name not in self.fields][:20]
             errors = {readable(name): [refusal] for name in unknown}
         try:
@@ -97,8 +107,10 @@ class StrictSerializer(serializers.Serializer):
 class WholeNumber(serializers.IntegerField):
     def __init__(self, low: int, high: int, *, step: int = 1, **options: Any) -> None:
         self.step = step
-        kind = "a whole number" if step == 1 else f"a multiple of {step}"
-        text = f"must be {kind} between {low} and {high}."
+        words = _("must be a whole number between {low} and {high}.")
+        if step > 1:
+            words = _("must be a multiple of {step} between {low} and {high}.")
+        text = format_lazy(words, step=step, low=low, high=high)
         messages: dict[str, Any] = {**REQUIRED, "invalid": text, "min_value": text, "max_value": text}
         super().__init__(min_value=low, max_value=high, error_messages=messages, **options)
 
@@ -110,7 +122,7 @@ class WholeNumber(serializers.IntegerField):
 
 class Number(serializers.FloatField):
     def __init__(self, low: float, high: float, **options: Any) -> None:
-        text = f"must be a number between {low} and {high}."
+        text = format_lazy(_("must be a number between {low} and {high}."), low=low, high=high)
         messages: dict[str, Any] = {**REQUIRED, "invalid": text, "min_value": text, "max_value": text}
         super().__init__(min_value=low, max_value=high, error_messages=messages, **options)
 
@@ -121,13 +133,14 @@ class Number(serializers.FloatField):
 
 
 class Text(serializers.CharField):
-    def __init__(self, max_length: int, *, blank: str = "", **options: Any) -> None:
+    def __init__(self, max_length: int, *, blank: str | Promise = "", **options: Any) -> None:
+        most = grouped_lazily(max_length)
         messages: dict[str, Any] = {
             **REQUIRED,
-            "invalid": f"must be a string of at most {max_length:,} characters.",
-            "no_text": "contains characters that are not text (NUL or half a surrogate pair).",
-            "max_length": f"must have at most {max_length:,} characters.",
-            "blank": blank or "must not be empty.",
+            "invalid": format_lazy(_("must be a string of at most {most} characters."), most=most),
+            "no_text": _("contains characters that are not text (NUL or half a surrogate pair)."),
+            "max_length": format_lazy(_("must have at most {most} characters."), most=most),
+            "blank": blank or _("must not be empty."),
         }
         super().__init__(max_length=max_length, trim_whitespace=False, error_messages=messages, **options)
 

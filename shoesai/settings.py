@@ -259,8 +259,8 @@ SITE_URL = env.str("SHOESAI_SITE_URL", "http://127.0.0.1:8011").rstrip("/")  # f
 
 # --- language, time, static -------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
-# Every string is marked for translation; a language is listed here when its catalogue is in locale/.
-LANGUAGES = [("en", _("English"))]
+# A language is listed here when its catalogue is in locale/; `make messages` brings the catalogues up to date.
+LANGUAGES = [("en", _("English")), ("pt-br", _("Brazilian Portuguese"))]
 LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = env.str("SHOESAI_TIME_ZONE", "UTC")
 USE_TZ = True

@@ -12,6 +12,7 @@ from django.http import HttpResponse, HttpResponseBase
 from django.urls import reverse
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header, quote_etag
+from django.utils.translation import gettext as _
 from drf_spectacular.types import OpenApiTypes
 from drf_spectacular.utils import OpenApiExample, OpenApiParameter, OpenApiResponse, extend_schema
 from rest_framework import serializers
@@ -113,7 +114,7 @@ class ModelView(ApiView):
     def get(self, request: Request, id: UUID) -> Response:
         row = model_row(caller(request), id)
         if row is None:
-            raise NotFound("There is no such model, or it is not yours.")
+            raise NotFound(_("There is no such %(what)s, or it is not yours.") % {"what": "model"})
         return Response(row)
 
 
@@ -287,7 +288,7 @@ class RunActionView(ApiView):
     def answer(self, request: Request, id: UUID) -> Response:
         run = found(visible_runs(request), "run", id)
         if not may_act(run, caller(request)):
-            raise Problem(403, "not-yours", "Team members see this run; only its owner and staff can change it.")
+            raise Problem(403, "not-yours", _("Team members see this run; only its owner and staff can change it."))
         try:
             self.act(run)
         except WrongState as error:
@@ -493,5 +494,5 @@ def _whole(checkpoint: Checkpoint, format: str) -> Download:
         return download(checkpoint, format)
     except (LoraProblem, OSError):
         logger.exception("checkpoint %s cannot be exported", checkpoint.pk)
-        detail = f"The file of {checkpoint.name} is missing or damaged; tell whoever runs this site."
-        raise Problem(500, "checkpoint-damaged", detail) from None
+        words = _("The file of %(checkpoint)s is missing or damaged; tell whoever runs this site.")
+        raise Problem(500, "checkpoint-damaged", words % {"checkpoint": checkpoint.name}) from None

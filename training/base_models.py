@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
+from django.utils.translation import gettext as _
 
 from shoesai.engine import base_folder, single_file
 from shoesai.engine.base_folder import BaseModelProblem
@@ -55,12 +56,20 @@ def find_base_model(name: str) -> BaseModel:
     base = BaseModel.objects.filter(name=name).first() or BaseModel.objects.filter(name=local_name(name)).first()
     if base:
         return base
-    known = ", ".join(BaseModel.objects.values_list("name", flat=True)) or "none yet"
-    wanted = repr(name) if local_name(name) == name else f"{name!r}, called {local_name(name)!r} here,"
+    here = local_name(name)
+    words = _(
+        "there is no base model '%(name)s' among those that are here: %(known)s. Staff add it with"
+        " `manage.py add_base_model %(source)s --name %(here)s`."
+    )
+    if here != name:
+        words = _(
+            "there is no base model '%(name)s', called '%(here)s' here, among those that are here: %(known)s. Staff add"
+            " it with `manage.py add_base_model %(source)s --name %(here)s`."
+        )
     source = hub_id(name) if HUB_ID.fullmatch(name) else "FOLDER_OR_FILE"
+    known = ", ".join(BaseModel.objects.values_list("name", flat=True)) or _("none yet")
     raise UnknownBaseModel(
-        f"there is no base model {wanted} among those that are here: {known}."
-        f" Staff add it with `manage.py add_base_model {source} --name {local_name(name).rpartition('/')[2]}`."
+        words % {"name": name, "known": known, "source": source, "here": here.rpartition("/")[2]}
     )
 
 

@@ -8,6 +8,7 @@ from uuid import UUID
 
 from django.db.models import QuerySet
 from django.urls import reverse
+from django.utils.translation import gettext as _
 
 from shoesai.models import User
 from training.models import BaseModel, Checkpoint
@@ -36,12 +37,12 @@ def find_model(user: User, name: str) -> NamedModel:
 
 
 def find_checkpoint(user: User, name: str) -> Checkpoint:
-    run_name, _, step = name.rpartition("/checkpoint-")
+    run_name, _slash, step = name.rpartition("/checkpoint-")
     if run_name and step.isascii() and step.isdigit() and len(step) < 10:
         found = _checkpoints(user).filter(run__name=run_name, step=int(step)).first()
         if found:
             return found
-    raise UnknownModel(f"There is no model named {name!r} among those you can use.")
+    raise UnknownModel(_("There is no model named '%(name)s' among those you can use.") % {"name": name})
 
 
 def list_models(user: User) -> list[dict[str, Any]]:

@@ -11,6 +11,8 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
 
+from shoesai.numbers import grouped, in_language
+
 Points = Sequence[tuple[float, float]]
 
 MOST_POINTS = 240  # of one line on a page; more cannot be told apart
@@ -73,6 +75,10 @@ def nice_ticks(low: float, high: float, about: int = 5) -> list[float]:
 
 def in_words(value: float, step: float = 0.0) -> str:
     """With as many decimals as tell ticks `step` apart, else with four digits: 0.15, 1,500, 5e-05."""
+    return in_language(_written(value, step))
+
+
+def _written(value: float, step: float) -> str:
     if value == 0:
         return "0"
     if abs(value) < 1e-3:
@@ -213,7 +219,8 @@ def _bounds(curves: Sequence[Curve], from_zero: bool) -> tuple[float, float]:
 def _line(curve: Curve, x: Axis, y: Axis) -> Line:
     points = thinned(curve.points)
     dots = tuple(
-        Dot(per_cent(x.place(left)), per_cent(y.place(top)), f"{left:,.0f}: {in_words(top)}") for left, top in points
+        Dot(per_cent(x.place(left)), per_cent(y.place(top)), f"{grouped(round(left))}: {in_words(top)}")
+        for left, top in points
     )
     return Line(
         curve.name, curve.style, path_of(points, x, y), dots if curve.dotted else (), in_words(curve.points[-1][1])

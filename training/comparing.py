@@ -10,6 +10,7 @@ from typing import Any
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 
+from shoesai.numbers import grouped, in_language
 from training import charts, recipe
 from training.charts import Chart, Curve
 from training.models import ValidationImage
@@ -136,8 +137,8 @@ def _figures(view: RunView) -> list[tuple[str, str]]:
     return [
         (_("State"), str(view.run.get_state_display())),
         (_("Best validation loss"), _("%(loss)s at step %(step)s") % _told(best.loss, best.step) if best else "–"),
-        (_("Last loss, smoothed"), f"{view.loss:.4f}" if view.loss is not None else "–"),
-        (_("Steps"), f"{view.step:,}"),
+        (_("Last loss, smoothed"), in_language(f"{view.loss:.4f}") if view.loss is not None else "–"),
+        (_("Steps"), grouped(view.step)),
         (_("Trained for"), duration(view.seconds_trained) if view.seconds_trained else "–"),
         (_("Time per step"), duration(view.seconds_per_step)),
         (_("Memory"), memory(view.memory_bytes)),
@@ -147,4 +148,4 @@ def _figures(view: RunView) -> list[tuple[str, str]]:
 
 
 def _told(loss: float, step: int) -> dict[str, Any]:
-    return {"loss": f"{loss:.4f}", "step": f"{step:,}"}
+    return {"loss": in_language(f"{loss:.4f}"), "step": grouped(step)}

@@ -17,6 +17,7 @@ from django.utils.translation import gettext_lazy
 
 from shoesai.engine.specs import LORA_TARGETS, LR_SCHEDULERS, SpecError, TrainSpec
 from shoesai.models import User
+from shoesai.sentences import said
 from training import recipe
 from training.models import BaseModel, Dataset, DatasetVersion, TrainingRun
 from training.plan import PRESETS, default_validation_prompts, settings_of_base
@@ -198,11 +199,12 @@ class TrainForm(forms.Form):
     def _show(self, error: SpecError) -> None:
         """At the field that it names, `validation_seeds[1]` at `validation_seeds`."""
         field = error.field_name.partition("[")[0]
-        words = f"{error.message[0].upper()}{error.message[1:]}."
+        message = said(error.message)
+        words = f"{message[0].upper()}{message[1:]}."
         if field in self.fields:
             self.add_error(field, words)
         else:
-            self.add_error(None, f"{error.field_name}: {error.message}")
+            self.add_error(None, f"{error.field_name}: {message}")
 
     def show_problem(self, text: str) -> None:
         """A problem of plan or services, as in "name: there is a run named …", at the field it names."""

@@ -11,6 +11,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header
+from django.utils.translation import gettext as _
 from PIL import Image
 
 from shoesai import files
@@ -40,7 +41,7 @@ def validation_bytes(request: HttpRequest, image: ValidationImage, *, small: boo
             data = _thumbnail(image.blob) if small else files.read(image.blob)
         except FileNotFoundError as error:
             logger.error("the file of validation image %s is missing: %s", image.pk, image.blob_id)
-            raise Http404("The file of this picture is missing; tell whoever runs this site.") from error
+            raise Http404(_("The file of this picture is missing; tell whoever runs this site.")) from error
         response = HttpResponse(data, content_type="image/webp" if small else image.blob.mime)
         name = f"{image.run.name}-step-{image.step}-{image.seq}.{'webp' if small else 'png'}"
         response["Content-Disposition"] = str(content_disposition_header("download" in request.GET, name))

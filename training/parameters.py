@@ -8,6 +8,8 @@ from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
+from django.utils.translation import gettext as _
+
 from shoesai.engine.base_folder import PARTS
 from shoesai.engine.tensor_file import TensorFileProblem, read_entries
 from training.models import BaseModel
@@ -38,7 +40,9 @@ def count_parameters(base: BaseModel, *, rank: int, targets: Iterable[str]) -> P
     trainable = sum(rank * (math.prod(shape[1:]) + shape[0]) for shape in changed)
     widths = [shape[1] for name, shape in shapes.items() if name.endswith("attn2.to_k.weight")]
     if not widths:
-        raise UnreadableWeights(f"the base model {base.name!r} has no attention to texts in its UNet.")
+        raise UnreadableWeights(
+            _("the base model '%(name)s' has no attention to texts in its UNet.") % {"name": base.name}
+        )
     return Parameters(trainable, sum(map(math.prod, shapes.values())) + trainable, widths[0])
 
 
@@ -51,7 +55,8 @@ def _shapes_of(base: BaseModel) -> Shapes:
         path = base.path / "unet" / PARTS["unet"].weights(variant)
         if path.is_file():
             return _read_shapes(base.name, path, path.stat().st_mtime_ns)
-    raise UnreadableWeights(f"the base model {base.name!r} has no UNet weights (safetensors) in its folder.")
+    words = _("the base model '%(name)s' has no UNet weights (safetensors) in its folder.")
+    raise UnreadableWeights(words % {"name": base.name})
 
 
 @functools.lru_cache(maxsize=16)
@@ -60,4 +65,5 @@ def _read_shapes(name: str, path: Path, changed_at: int) -> Shapes:
     try:
         return {tensor: entry.shape for tensor, entry in read_entries(path).items()}
     except TensorFileProblem as problem:
-        raise UnreadableWeights(f"the UNet of the base model {name!r} cannot be read: {problem}.") from problem
+        words = _("the UNet of the base model '%(name)s' cannot be read: %(problem)s.")
+        raise UnreadableWeights(words % {"name": name, "problem": problem}) from problem

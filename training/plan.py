@@ -9,16 +9,19 @@ from typing import Any
 
 from django.conf import settings
 from django.utils.functional import Promise
+from django.utils.text import format_lazy
+from django.utils.translation import gettext, ngettext
 from django.utils.translation import gettext_lazy as _
 
 from shoesai.engine.specs import TrainSpec
+from shoesai.numbers import in_language
 from training.holdout import held_out
 from training.measuring import newest_measurement
 from training.models import BaseModel, DatasetVersion, Family, Photo
 from training.parameters import Parameters, UnreadableWeights, count_parameters
 from training.results import LAST_KEPT, STATES_KEPT, is_milestone
 
-NO_PHOTOS = "dataset: there are no photos to learn from."
+NO_PHOTOS = format_lazy("dataset: {}", _("there are no photos to learn from."))
 MANY_EPOCHS = 100
 DEFAULT_PROMPTS = 4
 FP32 = 4
@@ -167,49 +170,66 @@ def _parameters(base: BaseModel, spec: TrainSpec, problems: list[str]) -> Parame
 
 def _problems(photos: Sequence[Photo], disk: int, free: int) -> Iterator[str]:
     if not photos:
-        yield NO_PHOTOS
+        yield str(NO_PHOTOS)
     if disk > free:
-        yield (
-            f"disk: the run takes up to {in_megabytes(disk)}, and {in_megabytes(free)} are free; free some, keep fewer"
-            " checkpoints (milestone_steps), or move the data with `manage.py move_storage`."
+        words = gettext(
+            "the run takes up to %(needed)s, and %(free)s are free; free some, keep fewer checkpoints"
+            " (milestone_steps), or move the data with `manage.py move_storage`."
         )
+        yield "disk: " + words % {"needed": in_megabytes(disk), "free": in_megabytes(free)}
 
 
 def _warnings(
     photos: Sequence[Photo], to_learn: Sequence[Photo], epochs: float, base: BaseModel, spec: TrainSpec
 ) -> Iterator[str]:
+    """A setting's name and a sentence about it; the first is about two settings at once."""
     if 0 < len(to_learn) < spec.effective_batch_size:
-        yield (
-            f"train_batch_size × gradient_accumulation_steps is {spec.effective_batch_size}, more than the"
-            f" {len(to_learn)} photos to learn from: each step sees some of them twice."
+        words = ngettext(
+            "train_batch_size × gradient_accumulation_steps is %(batch)d, more than the %(count)d photo to learn from:"
+            " each step sees it more than once.",
+            "train_batch_size × gradient_accumulation_steps is %(batch)d, more than the %(count)d photos to learn from:"
+            " each step sees some of them twice.",
+            len(to_learn),
         )
+        yield words % {"batch": spec.effective_batch_size, "count": len(to_learn)}
     if epochs > MANY_EPOCHS:
-        yield (
-            f"max_train_steps: every photo is seen {epochs:.0f} times; above {MANY_EPOCHS} the LoRA memorises its"
-            " photos instead of learning their style. Fewer steps, or more photos."
+        words = gettext(
+            "every photo is seen %(times).0f times; above %(many)d the LoRA memorises its photos instead of learning"
+            " their style. Fewer steps, or more photos."
         )
+        yield "max_train_steps: " + words % {"times": epochs, "many": MANY_EPOCHS}
+    yield from _size_warnings(photos, base, spec)
+    yield from _step_warnings(spec)
+
+
+def _size_warnings(photos: Sequence[Photo], base: BaseModel, spec: TrainSpec) -> Iterator[str]:
     if spec.resolution != base.resolution:
-        yield (
-            f"resolution: {spec.resolution} is not the {base.resolution} that {base.name} was made for; its pictures"
-            " get worse away from it."
+        words = gettext(
+            "%(size)d is not the %(own)d that %(base)s was made for; its pictures get worse away from it."
         )
+        yield "resolution: " + words % {"size": spec.resolution, "own": base.resolution, "base": base.name}
     if small := sum(min(photo.width, photo.height) < spec.resolution for photo in photos):
-        yield f"resolution: {small} of {len(photos)} photos are smaller than {spec.resolution} and will be blurred."
-    if spec.checkpointing_steps > spec.max_train_steps:
-        yield (
-            f"checkpointing_steps: {spec.checkpointing_steps} is beyond max_train_steps {spec.max_train_steps}: only"
-            " the end is kept, and a crash costs the whole run."
+        words = ngettext(
+            "%(count)d of %(photos)d photos is smaller than %(size)d and will be blurred.",
+            "%(count)d of %(photos)d photos are smaller than %(size)d and will be blurred.",
+            small,
         )
-    if spec.validation_prompts and spec.validation_steps > spec.max_train_steps:
-        yield (
-            f"validation_steps: {spec.validation_steps} is beyond max_train_steps {spec.max_train_steps}: only the bare"
-            " base and the end are drawn."
+        yield "resolution: " + words % {"count": small, "photos": len(photos), "size": spec.resolution}
+
+
+def _step_warnings(spec: TrainSpec) -> Iterator[str]:
+    last = spec.max_train_steps
+    if spec.checkpointing_steps > last:
+        words = gettext(
+            "%(steps)d is beyond max_train_steps %(last)d: only the end is kept, and a crash costs the whole run."
         )
-    if spec.lr_warmup_steps * 2 > spec.max_train_steps:
-        yield (
-            f"lr_warmup_steps: {spec.lr_warmup_steps} of max_train_steps {spec.max_train_steps} are warm-up; the full"
-            " learning rate comes late."
-        )
+        yield "checkpointing_steps: " + words % {"steps": spec.checkpointing_steps, "last": last}
+    if spec.validation_prompts and spec.validation_steps > last:
+        words = gettext("%(steps)d is beyond max_train_steps %(last)d: only the bare base and the end are drawn.")
+        yield "validation_steps: " + words % {"steps": spec.validation_steps, "last": last}
+    if spec.lr_warmup_steps * 2 > last:
+        words = gettext("%(steps)d of max_train_steps %(last)d are warm-up; the full learning rate comes late.")
+        yield "lr_warmup_steps: " + words % {"steps": spec.lr_warmup_steps, "last": last}
 
 
 def memory_problem(measured: Mapping[str, Any]) -> list[str]:
@@ -217,10 +237,12 @@ def memory_problem(measured: Mapping[str, Any]) -> list[str]:
     needed, there = measured.get("estimated_memory_bytes"), measured.get("device_memory_bytes")
     if not needed or not there or needed <= there:
         return []
-    return [
-        f"memory: the training holds about {in_megabytes(needed)}, and {measured['device']} has {in_megabytes(there)};"
-        " take a smaller train_batch_size (with more gradient_accumulation_steps), or turn gradient_checkpointing on."
-    ]
+    words = gettext(
+        "the training holds about %(needed)s, and %(device)s has %(there)s; take a smaller train_batch_size (with more"
+        " gradient_accumulation_steps), or turn gradient_checkpointing on."
+    )
+    sizes = {"needed": in_megabytes(needed), "there": in_megabytes(there)}
+    return ["memory: " + words % {**sizes, "device": measured["device"]}]
 
 
 def in_words(name: str, value: Any) -> str:
@@ -235,7 +257,7 @@ def in_words(name: str, value: Any) -> str:
 
 
 def in_megabytes(size: int) -> str:
-    return f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB"
+    return in_language(f"{size / 1e9:.1f} GB" if size >= 1e9 else f"{size / 1e6:.1f} MB")
 
 
 # --- presets ----------------------------------------------------------------------------------------------------

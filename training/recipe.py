@@ -15,6 +15,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from shoesai.engine.specs import TrainSpec
+from shoesai.numbers import in_language
 
 MAIN, OPTIMIZER, LEARNED, CHECKS, LIMITS, OTHER = "main", "optimizer", "learned", "checks", "limits", "other"
 GROUPS: dict[str, Promise] = {
@@ -148,7 +149,7 @@ def shown(value: Any) -> str:
     if isinstance(value, bool):
         return gettext("on") if value else gettext("off")
     if isinstance(value, float):
-        return repr(value).removesuffix(".0")
+        return in_language(repr(value).removesuffix(".0"))
     if isinstance(value, list | tuple):
         return "\n".join(map(str, value)) or gettext("none")
     return str(value) if value != "" else gettext("none")

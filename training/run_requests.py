@@ -9,9 +9,12 @@ from dataclasses import asdict, dataclass, field, fields
 from typing import Any, TypeVar
 from uuid import UUID
 
+from django.utils.translation import gettext as _
+
 from shoesai.engine.specs import SpecError, TrainSpec
 from shoesai.jobs import queue
 from shoesai.models import User
+from shoesai.sentences import said
 from training.base_models import UnknownBaseModel, find_base_model
 from training.models import BaseModel, Dataset, DatasetVersion, TrainingRun
 from training.plan import PRESETS, default_validation_prompts, make_plan, settings_of_base
@@ -93,7 +96,7 @@ def _or_error(errors: dict[str, str], name: str, find: Callable[[], T]) -> T | N
 
 def _about_a_field(problem: str) -> InvalidRun:
     """Services say `field: what is wrong`; a full disk is about the request as a whole."""
-    name, _, words = problem.partition(": ")
+    name, _colon, words = problem.partition(": ")
     return InvalidRun({name: words} if name in _FIELDS else {"body": problem})
 
 
@@ -102,7 +105,7 @@ def _parent(user: User, request: RunRequest) -> TrainingRun | None:
         return None
     parent = TrainingRun.objects.visible_to(user).filter(pk=request.parent).first()
     if parent is None:
-        raise InvalidRun({"parent": "there is no such run, or it is not yours."})
+        raise InvalidRun({"parent": _("there is no such run, or it is not yours.")})
     return parent
 
 
@@ -119,14 +122,15 @@ def _version(user: User, request: RunRequest, parent: TrainingRun | None) -> Dat
     datasets = Dataset.objects.visible_to(user)
     if parent and parent.dataset_version and not request.dataset:
         if not datasets.filter(pk=parent.dataset_version.dataset_id).exists():  # a team's run on personal photos
-            raise LookupError("that of `parent` is not among those you can use; name one that is.")
+            raise LookupError(_("that of `parent` is not among those you can use; name one that is."))
         return parent.dataset_version
     if not request.dataset:
-        raise LookupError("is required; this parent was not trained here, so it has none.")
+        raise LookupError(_("is required; this parent was not trained here, so it has none."))
     mine_first = sorted(datasets.filter(name=request.dataset), key=lambda each: each.owner_id != user.pk)
     version = mine_first[0].latest() if mine_first else _version_by_id(request.dataset, user)
     if version is None:
-        raise LookupError(f"there is no dataset or version {request.dataset!r} among those you can use.")
+        words = _("there is no dataset or version '%(name)s' among those you can use.")
+        raise LookupError(words % {"name": request.dataset})
     return version
 
 
@@ -151,7 +155,7 @@ def _spec(
             prompts = default_validation_prompts(version, spec)
             spec = TrainSpec.from_dict({**settings, "validation_prompts": prompts})
     except SpecError as error:
-        raise InvalidRun({error.field_name: f"{error.message}."}) from error
+        raise InvalidRun({error.field_name: f"{said(error.message)}."}) from error
     return spec
 
 

@@ -5,6 +5,8 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 from django.urls import reverse
+from django.utils.text import format_lazy
+from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
 
@@ -33,7 +35,7 @@ MAX_FLOAT = 1_000_000.0
 class Flag(serializers.BooleanField):
     """`1` and `"yes"` are no booleans."""
 
-    default_error_messages: dict[str, Any] = {**REQUIRED, "invalid": "must be true or false."}  # type: ignore[misc]
+    default_error_messages: dict[str, Any] = {**REQUIRED, "invalid": _("must be true or false.")}  # type: ignore[misc]
 
     def to_internal_value(self, data: Any) -> bool:
         if type(data) is not bool:
@@ -55,7 +57,7 @@ class Side(WholeNumber):
 
 class OneOf(serializers.ChoiceField):
     def __init__(self, choices: Any, **options: Any) -> None:
-        allowed = f"must be one of {', '.join(choices)}."
+        allowed = format_lazy(_("must be one of {names}."), names=", ".join(choices))
         super().__init__(choices, error_messages={**REQUIRED, "invalid_choice": allowed}, **options)
 
 
@@ -92,7 +94,8 @@ def setting_field(name: str) -> serializers.Field:
 def _list_field(name: str, options: dict[str, Any]) -> serializers.ListField:
     children: dict[str, Any] = {"lora_targets": OneOf(LORA_TARGETS), "validation_seeds": Seed()}
     most = len(LORA_TARGETS) if name == "lora_targets" else MAX_VALIDATION_PROMPTS
-    messages = {**REQUIRED, "not_a_list": "must be a list.", "max_length": f"takes at most {most}."}
+    too_many = format_lazy(_("takes at most {most}."), most=most)
+    messages = {**REQUIRED, "not_a_list": _("must be a list."), "max_length": too_many}
     child = children.get(name) or Text(MAX_TEXT)
     return serializers.ListField(child=child, max_length=most, error_messages=messages, **options)
 
@@ -111,7 +114,7 @@ class RunRequestSerializer(StrictSerializer):
     )  # fmt: skip
     parent = serializers.UUIDField(  # type: ignore[assignment]  # a field of DRF's own name, which it allows
         required=False,
-        error_messages={**REQUIRED, "invalid": "must be the id of a run."},
+        error_messages={**REQUIRED, "invalid": _("must be the id of a run.")},
         help_text="A run whose recipe is the beginning; what the request says goes before it.",
     )
     preset = OneOf(list(PRESETS), required=False, help_text="A recipe to begin with; not together with `parent`.")
@@ -122,7 +125,7 @@ class RunRequestSerializer(StrictSerializer):
 
     def validate(self, attrs: dict[str, Any]) -> dict[str, Any]:
         if "parent" in attrs and "preset" in attrs:
-            raise serializers.ValidationError({"preset": "cannot go with `parent`; both are where a recipe begins."})
+            raise serializers.ValidationError({"preset": _("cannot go with `parent`; both are where a recipe begins.")})
         if "parent" not in attrs and "dataset" not in attrs:
             raise serializers.ValidationError({"dataset": REQUIRED["required"]})
         return attrs

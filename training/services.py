@@ -10,6 +10,8 @@ from django.conf import settings
 from django.db import IntegrityError
 from django.db.models import Count, ProtectedError
 from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from shoesai import files
 from shoesai.engine.specs import TrainSpec
@@ -37,13 +39,15 @@ def is_run_name(name: str) -> bool:
 def check_new_run(name: str) -> None:
     """Raises TrainingProblem when no new run can have this name."""
     if not is_run_name(name):
-        raise TrainingProblem(f"name: {name!r} must be letters, digits, '.', '_' or '-', at most 120 of them.")
+        words = _("'%(name)s' must be letters, digits, '.', '_' or '-', at most 120 of them.")
+        raise TrainingProblem("name: " + words % {"name": name})
     if TrainingRun.objects.filter(name=name).exists():
         raise _name_taken(name)
 
 
 def _name_taken(name: str) -> TrainingProblem:
-    return TrainingProblem(f"name: there is a run named {name!r} already; choose another.")
+    words = _("there is a run named '%(name)s' already; choose another.")
+    return TrainingProblem("name: " + words % {"name": name})
 
 
 def start_training(
@@ -71,7 +75,7 @@ def start_training(
                 return earlier.training_runs.get()
             check_new_run(name)
             if not dataset_version.photo_count:
-                raise TrainingProblem("dataset: this version has no photos to learn from.")
+                raise TrainingProblem("dataset: " + _("this version has no photos to learn from."))
             run = TrainingRun.objects.create(
                 owner=user,
                 team=user.home_team(),
@@ -96,7 +100,7 @@ def resume_training(run: TrainingRun) -> Job:
     """
     with _locked(run) as run:
         if not run.is_resumable:
-            raise WrongState(f"{run.name} is {_in_words(run)}; only a stopped run can be resumed.")
+            raise WrongState(_("%(run)s is %(state)s; only a stopped run can be resumed.") % _standing(run))
         return _queue_stretch(run)
 
 
@@ -107,7 +111,8 @@ def pause_training(run: TrainingRun) -> None:
     """
     with _locked(run) as run:
         if not run.is_live:
-            raise WrongState(f"{run.name} is {_in_words(run)}; only a run that waits or trains can be paused.")
+            words = _("%(run)s is %(state)s; only a run that waits or trains can be paused.")
+            raise WrongState(words % _standing(run))
         _stop(run, pause=True)
 
 
@@ -119,7 +124,7 @@ def cancel_training(run: TrainingRun) -> None:
         elif run.state == TrainingRun.State.PAUSED:
             _end(run, TrainingRun.State.CANCELLED)
         else:
-            raise WrongState(f"{run.name} is {_in_words(run)}; there is nothing to cancel.")
+            raise WrongState(_("%(run)s is %(state)s; there is nothing to cancel.") % _standing(run))
 
 
 def delete_run(run: TrainingRun) -> None:
@@ -133,7 +138,8 @@ def delete_run(run: TrainingRun) -> None:
             Job.objects.filter(training_runs=run).delete()
             run.delete()
         except ProtectedError as error:  # some other part of the studio holds on to a checkpoint
-            raise WrongState(f"{run.name} cannot be deleted: its checkpoints are in use.") from error
+            words = _("%(run)s cannot be deleted: its checkpoints are in use.")
+            raise WrongState(words % {"run": run.name}) from error
         for sha256 in bytes_of_run:
             files.discard(sha256)
 
@@ -141,10 +147,16 @@ def delete_run(run: TrainingRun) -> None:
 def why_not_deleted(run: TrainingRun) -> str:
     """Why this run must stay; empty when it may go."""
     if run.is_live:
-        return f"{run.name} is {_in_words(run)}; cancel it before you delete it."
+        return _("%(run)s is %(state)s; cancel it before you delete it.") % _standing(run)
     if requests := run.checkpoints.aggregate(count=Count("uses__generation", distinct=True))["count"]:
-        were = "1 request for pictures was" if requests == 1 else f"{requests} requests for pictures were"
-        return f"{run.name} cannot be deleted: {were} made with its checkpoints and could not be repeated."
+        words = ngettext(
+            "%(run)s cannot be deleted: %(count)d request for pictures was made with its checkpoints and could not be"
+            " repeated.",
+            "%(run)s cannot be deleted: %(count)d requests for pictures were made with its checkpoints and could not be"
+            " repeated.",
+            requests,
+        )
+        return words % {"run": run.name, "count": requests}
     return ""
 
 
@@ -164,12 +176,12 @@ def _locked(run: TrainingRun) -> Iterator[TrainingRun]:
         list(Job.objects.select_for_update(of=("self",)).filter(training_runs=run).values_list("pk"))
         locked = TrainingRun.objects.select_for_update(of=("self",)).filter(pk=run.pk).first()
         if locked is None:
-            raise WrongState(f"{run.name} has been deleted.")
+            raise WrongState(_("%(run)s has been deleted.") % {"run": run.name})
         yield locked
 
 
-def _in_words(run: TrainingRun) -> str:
-    return "being paused" if run.pause_requested else str(run.get_state_display()).lower()
+def _standing(run: TrainingRun) -> dict[str, str]:
+    return {"run": run.name, "state": _("being paused") if run.pause_requested else run.get_state_display().lower()}
 
 
 def _stop(run: TrainingRun, *, pause: bool) -> None:
@@ -264,7 +276,8 @@ def _tell_of_the_way_back(run: TrainingRun, job: Job) -> None:
 
 
 def _words_of_the_end(run: TrainingRun) -> str:
+    """For the log, so in English whatever language its reader has; `shoesai.sentences` translates when it is shown."""
     if run.state == TrainingRun.State.SUCCEEDED:
         return "Succeeded."
     kept = f"what was learned up to step {run.resume_step} is kept" if run.resume_step else "it had not begun to learn"
-    return f"{run.get_state_display()}; {kept}."
+    return f"{run.state.capitalize()}; {kept}."

@@ -14,6 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from shoesai.models import Job, User
+from shoesai.numbers import grouped
 from training import charts, recipe
 from training.charts import Chart, Curve
 from training.models import Checkpoint, RunEvent, TrainingMetric, TrainingRun, ValidationImage, ValidationLoss
@@ -306,6 +307,6 @@ class RunView:
     def engine(self) -> list[tuple[str, str]]:
         """Device, precision and versions, as the engine told them."""
         return [
-            (key.replace("_", " "), f"{value:,}" if type(value) is int else recipe.shown(value))
+            (key.replace("_", " "), grouped(value) if type(value) is int else recipe.shown(value))
             for key, value in self.run.engine.items()
         ]

@@ -18,6 +18,7 @@ from django.db import transaction
 from django.db.models import Case, Count, F, OuterRef, Q, QuerySet, Subquery, When
 from django.db.models.functions import Coalesce
 from django.utils import timezone
+from django.utils.translation import gettext as _
 
 from shoesai.jobs.kinds import HOUSEKEEPING, KINDS, notify_change
 from shoesai.models import Job, Team, User
@@ -106,7 +107,8 @@ def enqueue(
 def _check_quota(owner: User) -> None:
     live = Job.objects.filter(owner=owner, state__in=Job.LIVE).exclude(kind__in=HOUSEKEEPING).count()
     if live >= settings.JOB_MAX_QUEUED_PER_USER:
-        raise QueueFull(f"{live} jobs are waiting or running already; at most {settings.JOB_MAX_QUEUED_PER_USER}.")
+        words = _("%(count)d jobs are waiting or running already; at most %(most)d.")
+        raise QueueFull(words % {"count": live, "most": settings.JOB_MAX_QUEUED_PER_USER})
 
 
 def job_for_key(owner: User, key: str | None, digest: str) -> Job | None:
@@ -115,7 +117,7 @@ def job_for_key(owner: User, key: str | None, digest: str) -> Job | None:
         return None
     job = Job.objects.filter(owner=owner, idempotency_key=key).first()
     if job and job.request_digest != digest:
-        raise KeyReused("This Idempotency-Key was used for a different request; take a new key.")
+        raise KeyReused(_("This Idempotency-Key was used for a different request; take a new key."))
     return job
 
 

@@ -14,11 +14,13 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy
+from django.utils.translation import gettext_lazy, ngettext
 
 from shoesai.jobs import queue
 from shoesai.jobs.kinds import HOUSEKEEPING
 from shoesai.models import Job
+from shoesai.numbers import in_language
+from shoesai.sentences import said
 
 register = template.Library()
 
@@ -34,6 +36,9 @@ KIND_LABELS = {
     "scan_models": gettext_lazy("Model scan"),
     "purge_trash": gettext_lazy("Trash"),
 }
+
+
+register.filter("said", said)
 
 
 @register.simple_tag
@@ -59,7 +64,7 @@ def ago(moment: datetime | None) -> SafeString | str:
 @register.filter
 def compact(value: float) -> str:
     """7.5 and 8, never 7.50 or 8.0."""
-    return f"{value:g}"
+    return in_language(f"{value:g}")
 
 
 @register.filter
@@ -67,10 +72,10 @@ def seconds(value: float | None) -> str:
     if not value:
         return "–"
     if value < 10:
-        return f"{value:.1f} s"
+        return _("%(number)s s") % {"number": in_language(f"{value:.1f}")}
     if value < 120:
-        return f"{value:.0f} s"
-    return f"{value / 60:.0f} min"
+        return _("%(number)s s") % {"number": f"{value:.0f}"}
+    return _("%(number)s min") % {"number": f"{value / 60:.0f}"}
 
 
 @register.filter
@@ -88,15 +93,15 @@ def doing(job: Job) -> str:
     if job.cancel_requested:
         return _("Stopping")
     if not job.progress_total:
-        return job.progress_message or _("Starting")
+        return said(job.progress_message) or _("Starting")
     step = _("step %(step)d/%(total)d") % {"step": job.progress_step, "total": job.progress_total}
-    return f"{job.progress_message} · {step}" if job.progress_message else step[0].upper() + step[1:]
+    return f"{said(job.progress_message)} · {step}" if job.progress_message else step[0].upper() + step[1:]
 
 
 def _waiting_words(before: int) -> str:
     if not before:
         return _("Next in the queue")
-    return _("%(number)d ahead in the queue") % {"number": before}
+    return ngettext("%(number)d ahead in the queue", "%(number)d ahead in the queue", before) % {"number": before}
 
 
 @register.simple_tag(takes_context=True)

@@ -7,6 +7,7 @@ from typing import Any
 from django import template
 from django.utils.translation import gettext as _
 
+from shoesai.numbers import grouped, in_language
 from training import recipe
 
 register = template.Library()
@@ -18,7 +19,7 @@ def duration(seconds: float | None) -> str:
     if seconds is None:
         return "–"
     if seconds < 10:
-        return _("%(number)s s") % {"number": f"{seconds:.1f}"}
+        return _("%(number)s s") % {"number": in_language(f"{seconds:.1f}")}
     if seconds < 120:
         return _("%(number)s s") % {"number": f"{seconds:.0f}"}
     minutes = round(seconds / 60)
@@ -37,7 +38,7 @@ def memory(size: int | None) -> str:
         return "–"
     for unit, one in (("GB", 1e9), ("MB", 1e6)):
         if size >= one:
-            return f"{size / one:.1f} {unit}"
+            return in_language(f"{size / one:.1f} {unit}")
     return f"{size / 1e3:.0f} KB"
 
 
@@ -46,13 +47,12 @@ def setting_label(name: str) -> Any:
     return recipe.words_for(name).label
 
 
-
 @register.filter
 def rate(value: float) -> str:
     """A learning rate to three digits, never as 0.0000."""
-    return f"{value:.3g}"
+    return in_language(f"{value:.3g}")
 
 
 @register.filter
 def thousands(number: int) -> str:
-    return f"{number:,}"
+    return grouped(number)

@@ -92,7 +92,7 @@ def _photos(user: User, options: dict[str, Any], problems: list[str]) -> list[Ph
         problems.append(str(error))
         return []
     if not photos:
-        problems.append(NO_PHOTOS)
+        problems.append(str(NO_PHOTOS))
     return photos
 
 
