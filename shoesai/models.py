@@ -95,7 +95,8 @@ class ApiToken(AbstractAuthToken):
     last_used_at: models.DateTimeField = models.DateTimeField(null=True, blank=True)
 
     def __str__(self) -> str:
-        return f"{self.name or _('token')} ({self.token_key}…)"
+        name = self.name or _("token")
+        return f"{name} ({self.token_key}…)"
 
     def allows(self, scope: str) -> bool:
         return not self.scopes or scope in self.scopes or self.Scope.ADMIN in self.scopes
