@@ -12,7 +12,7 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 from PIL import Image
 
-from generation import limits, references, shelves
+from generation import limits, references, shelves, storage
 from generation.metadata import png_with_recipe, recipe_of
 from generation.models import GeneratedImage, Generation, GenerationLora, PromptWords
 from generation.schedulers import DEFAULT, SCHEDULERS
@@ -70,13 +70,16 @@ class GenerationRequest:
 def request_generation(*, user: User, request: GenerationRequest, idempotency_key: str | None = None) -> Generation:
     """Checks the request, stores it and queues its job, all or nothing.
 
-    Raises InvalidRequest (names each field), queue.QueueFull and queue.KeyReused. The same idempotency key with the
+    Raises InvalidRequest (names each field), queue.QuotaReached and queue.KeyReused. The same idempotency key with the
     same request returns the generation that it made the first time.
     """
     digest = request.digest()
     with queue.accepting(user):
         earlier = queue.job_for_key(user, idempotency_key, digest)
-        return earlier.generation if earlier else _create(user, request, idempotency_key, digest)
+        if earlier:
+            return earlier.generation
+        storage.require_room(user)
+        return _create(user, request, idempotency_key, digest)
 
 
 def _create(user: User, request: GenerationRequest, idempotency_key: str | None, digest: str) -> Generation:

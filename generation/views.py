@@ -23,7 +23,7 @@ from generation.references import find_reference
 from generation.services import InvalidRequest, request_generation
 from generation.variants import UnknownVariant
 from shoesai.auth import caller
-from shoesai.jobs.queue import QueueFull
+from shoesai.jobs.queue import QuotaReached
 from shoesai.models import Job, User
 from shoesai.templatetags.portal import doing
 
@@ -66,7 +66,7 @@ def _try(form: GenerateForm, user: User) -> Generation | None:
         return request_generation(user=user, request=form.to_request())
     except InvalidRequest as problem:
         form.show_problems(problem.errors)
-    except QueueFull as problem:
+    except QuotaReached as problem:
         form.add_error(None, str(problem))
     return None
 

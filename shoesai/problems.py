@@ -18,7 +18,7 @@ from drf_spectacular.utils import OpenApiExample, OpenApiResponse
 from rest_framework import exceptions, serializers
 from rest_framework.settings import api_settings
 
-from shoesai.jobs.queue import KeyReused, QueueFull
+from shoesai.jobs.queue import KeyReused, QueueFull, QuotaReached
 
 logger = logging.getLogger(__name__)
 
@@ -76,6 +76,8 @@ def describe(error: Exception) -> Description:
         return _from_rest_framework(error)
     if isinstance(error, QueueFull):
         return Description(429, "queue-full", str(error), headers={"Retry-After": str(QUEUE_RETRY_SECONDS)})
+    if isinstance(error, QuotaReached):
+        return Description(429, "quota-reached", str(error))
     if isinstance(error, KeyReused):
         return Description(422, "idempotency-key-reused", str(error), _one_error("Idempotency-Key", str(error)))
     if isinstance(error, Http404):

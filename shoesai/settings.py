@@ -17,7 +17,6 @@ from pathlib import Path
 from typing import Any
 
 from django.core.exceptions import ImproperlyConfigured
-from django.utils.translation import gettext_lazy as _
 from environs import Env
 
 env = Env()
@@ -70,6 +69,7 @@ INSTALLED_APPS = [
     "django_filters",
     "django_htmx",
     "django_q",
+    "axes",
     "shoesai",
     "training",
     "generation",
@@ -87,9 +87,11 @@ MIDDLEWARE = [
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "shoesai.middleware.UserLanguageMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
     "django_htmx.middleware.HtmxMiddleware",
+    "axes.middleware.AxesMiddleware",
 ]
 
 ROOT_URLCONF = "shoesai.urls"
@@ -180,8 +182,21 @@ AUTH_PASSWORD_VALIDATORS = [
     {"NAME": "django.contrib.auth.password_validation.CommonPasswordValidator"},
 ]
 LOGIN_URL = "login"
-LOGIN_REDIRECT_URL = "generate"
+LOGIN_REDIRECT_URL = "home"
 LOGOUT_REDIRECT_URL = "login"
+SIGNUP = env.bool("SHOESAI_SIGNUP", False)  # may strangers make an account of their own?
+PASSWORD_RESET_TIMEOUT = 3 * 24 * 3600
+# Five wrong passwords for one name from one address close that pair for a quarter of an hour. The API has no passwords.
+AUTHENTICATION_BACKENDS = ["axes.backends.AxesStandaloneBackend", "django.contrib.auth.backends.ModelBackend"]
+AXES_LOCKOUT_PARAMETERS = [["username", "ip_address"]]
+AXES_FAILURE_LIMIT = env.int("SHOESAI_SIGN_IN_ATTEMPTS", 5)
+AXES_COOLOFF_TIME = timedelta(minutes=env.int("SHOESAI_SIGN_IN_WAIT_MINUTES", 15))
+AXES_RESET_COOL_OFF_ON_FAILURE_DURING_LOCKOUT = False  # the wait that was told stays true
+AXES_RESET_ON_SUCCESS = True
+AXES_LOCKOUT_CALLABLE = "shoesai.door.locked_out"
+AXES_CLIENT_IP_CALLABLE = "shoesai.door.address_of"
+AXES_DISABLE_ACCESS_LOG = True  # who signed in from where is nobody's business
+AXES_VERBOSE = False
 SESSION_COOKIE_SAMESITE = "Lax"
 SESSION_COOKIE_HTTPONLY = True
 SECURE_CONTENT_TYPE_NOSNIFF = True
@@ -193,6 +208,10 @@ SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = HTTPS_ONLY
 SECURE_HSTS_SECONDS = 31_536_000 if HTTPS_ONLY else 0
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = HTTPS_ONLY
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if HTTPS_ONLY else None
+# How many proxies of our own stand in front, each of which appends to X-Forwarded-For.
+PROXIES = env.int("SHOESAI_PROXIES", 1 if HTTPS_ONLY else 0)
+# What one user's pictures may take on the disk, in bytes; 0 is no limit.
+STORAGE_QUOTA = env.int("SHOESAI_STORAGE_QUOTA", 0)
 
 CONTENT_SECURITY_POLICY = {
     "DIRECTIVES": {
@@ -259,8 +278,14 @@ SITE_URL = env.str("SHOESAI_SITE_URL", "http://127.0.0.1:8011").rstrip("/")  # f
 
 # --- language, time, static -------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
-# A language is listed here when its catalogue is in locale/; `make messages` brings the catalogues up to date.
-LANGUAGES = [("en", _("English")), ("pt-br", _("Brazilian Portuguese"))]
+# A language is listed here, in its own words, when its catalogue is in locale/; `make messages` brings those up to date.
+LANGUAGES = [("en", "English"), ("pt-br", "Português (Brasil)")]
+LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
+LANGUAGE_COOKIE_HTTPONLY = True
+LANGUAGE_COOKIE_SAMESITE = "Lax"
+LANGUAGE_COOKIE_SECURE = HTTPS_ONLY
+# Numbers that people read are grouped by the filter `number`. Grouped everywhere, seeds and attributes would break.
+USE_THOUSAND_SEPARATOR = False
 LOCALE_PATHS = [BASE_DIR / "locale"]
 TIME_ZONE = env.str("SHOESAI_TIME_ZONE", "UTC")
 USE_TZ = True

@@ -1,4 +1,4 @@
-"""The pages that belong to no single app: jobs and the account."""
+"""Jobs: the list, one of them, and the tray that is on every page."""
 
 from __future__ import annotations
 
@@ -16,12 +16,11 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.http import require_POST, require_safe
 
-from shoesai.accounts import create_token
+from shoesai.announcements import announce
 from shoesai.auth import caller
-from shoesai.forms import TokenForm
 from shoesai.jobs import queue
 from shoesai.jobs.kinds import HOUSEKEEPING
-from shoesai.models import ApiToken, Job, User
+from shoesai.models import Job, User
 from shoesai.templatetags.portal import tray_of
 
 JOBS_SHOWN = 50
@@ -54,9 +53,15 @@ def jobs(request: HttpRequest) -> HttpResponse:
 
 
 @login_required
+@never_cache
 @require_safe
 def tray(request: HttpRequest) -> HttpResponse:
-    return render(request, "jobs/_tray.html", tray_of(request.user))
+    """Also brings, once, the news of what has ended; other parts of the page may listen for that."""
+    told = announce(caller(request))
+    response = render(request, "jobs/_tray.html", {**tray_of(request.user), "announcements": told})
+    if told:
+        response["HX-Trigger"] = "jobs-ended"
+    return response
 
 
 @login_required
@@ -78,7 +83,7 @@ def job_cancel(request: HttpRequest, pk: str) -> HttpResponse:
         return HttpResponse(status=204, headers={"HX-Trigger": "jobs-changed"})
     if not asked:
         messages.info(request, _("This job had already ended."))
-    return redirect(_next_page(request, reverse("jobs")))
+    return redirect(next_page(request, reverse("jobs")))
 
 
 @login_required
@@ -97,40 +102,8 @@ def job_preview(request: HttpRequest, pk: str) -> HttpResponse:
     return response
 
 
-def _next_page(request: HttpRequest, default: str) -> str:
+def next_page(request: HttpRequest, default: str) -> str:
     """Where a plain form post goes on to; never off this site."""
     wanted = request.POST.get("next", "")
     safe = url_has_allowed_host_and_scheme(wanted, {request.get_host()}, require_https=request.is_secure())
     return wanted if safe else default
-
-
-# --- account ----------------------------------------------------------------------------------------------------
-@login_required
-@never_cache
-def account(request: HttpRequest) -> HttpResponse:
-    """The user's tokens. A new token's secret is in the answer to its POST and nowhere else."""
-    form = TokenForm(request.POST or None)
-    secret = ""
-    if request.method == "POST" and form.is_valid():
-        data = form.cleaned_data
-        secret = create_token(caller(request), data["name"], data["scopes"], form.lifetime())
-        form = TokenForm()
-    context = {
-        "form": form,
-        "secret": secret,
-        "tokens": ApiToken.objects.filter(user=caller(request)).order_by("-created"),
-        "teams": caller(request).teams.order_by("name"),
-    }
-    status = 422 if form.is_bound and form.errors else 200
-    template = "account/_tokens.html" if is_htmx(request) else "account/account.html"
-    return render(request, template, context, status=status)
-
-
-@login_required
-@require_POST
-def token_revoke(request: HttpRequest, pk: str) -> HttpResponse:
-    token = get_object_or_404(ApiToken, public_id=pk, user=caller(request))
-    name = token.name or token.token_key
-    token.delete()
-    messages.success(request, _("“%(name)s” is revoked; whatever used it is signed out.") % {"name": name})
-    return redirect("account")

@@ -47,7 +47,11 @@ class JobFailed(Exception):
         self.text = text
 
 
-class QueueFull(Exception):
+class QuotaReached(Exception):
+    """The user has as much of something as they may; the words say of what, and what to do."""
+
+
+class QueueFull(QuotaReached):
     """The user has as many live jobs as they may."""
 
 

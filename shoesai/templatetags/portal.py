@@ -14,28 +14,19 @@ from django.utils.html import format_html
 from django.utils.safestring import SafeString
 from django.utils.timesince import timesince
 from django.utils.translation import gettext as _
-from django.utils.translation import gettext_lazy, ngettext
+from django.utils.translation import ngettext
 
+from shoesai import announcements
 from shoesai.jobs import queue
 from shoesai.jobs.kinds import HOUSEKEEPING
-from shoesai.models import Job
-from shoesai.numbers import in_language
+from shoesai.jobs.words import label_of
+from shoesai.models import Job, User
+from shoesai.numbers import grouped, in_language
 from shoesai.sentences import said
 
 register = template.Library()
 
 TRAY_ROWS = 6
-KIND_LABELS = {
-    "generate": gettext_lazy("Generation"),
-    "train": gettext_lazy("Training"),
-    "measure_training": gettext_lazy("Measurement"),
-    "add_base_model": gettext_lazy("Base model"),
-    "merge_lora": gettext_lazy("Merged pipeline"),
-    "check_lora": gettext_lazy("LoRA check"),
-    "try_checkpoint": gettext_lazy("Checkpoint trial"),
-    "scan_models": gettext_lazy("Model scan"),
-    "purge_trash": gettext_lazy("Trash"),
-}
 
 
 register.filter("said", said)
@@ -61,6 +52,13 @@ def ago(moment: datetime | None) -> SafeString | str:
     return format_html('<time datetime="{}" title="{}">{}</time>', moment.isoformat(), exact, words)
 
 
+# For what people read, never for an attribute, an address or JSON: a program would not understand "7,5" and "1.991".
+@register.filter
+def number(value: int) -> str:
+    """1,991 or 1.991, as the reader's language groups it."""
+    return grouped(value)
+
+
 @register.filter
 def compact(value: float) -> str:
     """7.5 and 8, never 7.50 or 8.0."""
@@ -80,7 +78,7 @@ def seconds(value: float | None) -> str:
 
 @register.filter
 def kind_label(job: Job) -> str:
-    return str(KIND_LABELS.get(job.kind, job.kind.replace("_", " ").capitalize()))
+    return label_of(job.kind)
 
 
 @register.filter
@@ -117,7 +115,26 @@ def query_with(context: RequestContext, **changes: Any) -> str:
 
 @register.inclusion_tag("jobs/_tray.html", takes_context=True)
 def job_tray(context: RequestContext) -> dict[str, Any]:
-    return tray_of(context["request"].user)
+    request = context["request"]
+    return {"request": request, **tray_of(request.user)}
+
+
+# The first part of an address, and the rail's entry that it belongs to.
+SECTIONS = {"collections": "gallery", "trash": "gallery", "searches": "gallery", "": "home"}
+
+
+@register.simple_tag(takes_context=True)
+def section(context: RequestContext) -> str:
+    request = context.get("request")
+    first = request.path.split("/")[1] if request else ""
+    return SECTIONS.get(first, first)
+
+
+@register.filter
+def next_theme(theme: str) -> str:
+    """What the switch in the rail changes to."""
+    themes = list(User.Theme.values)
+    return str(themes[(themes.index(theme) + 1) % len(themes)])
 
 
 def tray_of(user: Any) -> dict[str, Any]:
@@ -131,4 +148,9 @@ def tray_of(user: Any) -> dict[str, Any]:
     )
     rows = list(queue.with_positions(live)[: TRAY_ROWS + 1])
     count = len(rows) if len(rows) <= TRAY_ROWS else live.count()
-    return {"jobs": rows[:TRAY_ROWS], "count": count, "more": max(0, count - TRAY_ROWS)}
+    return {
+        "jobs": rows[:TRAY_ROWS],
+        "count": count,
+        "more": max(0, count - TRAY_ROWS),
+        "news": announcements.untold(user).exists(),
+    }

@@ -1,5 +1,7 @@
 // What every page needs: requests, theme, times, tray, keys.
 
+import { toast } from "./toasts.js";
+
 const meta = (name) => document.querySelector(`meta[name="${name}"]`)?.content;
 
 // --- requests -----------------------------------------------------------------------------------
@@ -7,9 +9,22 @@ document.addEventListener("htmx:configRequest", ({ detail }) => {
   if (detail.verb !== "get") detail.headers["X-CSRFToken"] = meta("csrf-token");
 });
 
-// Polling rests while nobody looks, and catches up at once.
+// Polling rests while nobody looks, and catches up at once. Only the tray goes on now and then, to mark the title when a
+// job has ended, and only while no other tab is looked at: that one shall have the news.
+const UNSEEN_SECONDS = 10;
+let lastUnseen = Date.now();
+
+function mayPollUnseen(element) {
+  const looked = Number(localStorage.getItem("looked") ?? 0);
+  if (element.dataset.polls !== "unseen" || Date.now() - Math.max(looked, lastUnseen) < UNSEEN_SECONDS * 1000) return false;
+  lastUnseen = Date.now();
+  return true;
+}
+
 document.addEventListener("htmx:beforeRequest", (event) => {
-  if (document.hidden && event.target.hasAttribute?.("data-polls")) event.preventDefault();
+  if (!event.target.dataset || !("polls" in event.target.dataset)) return;
+  if (!document.hidden) localStorage.setItem("looked", Date.now());
+  else if (!mayPollUnseen(event.target)) event.preventDefault();
 });
 document.addEventListener("visibilitychange", () => {
   if (!document.hidden) document.body.dispatchEvent(new CustomEvent("jobs-changed"));
@@ -24,27 +39,8 @@ document.addEventListener("htmx:beforeSwap", (event) => {
   }
 });
 
+export { toast };
 const toasts = document.getElementById("toasts");
-export function toast(words, undo = null) {
-  if (!toasts || [...toasts.children].some((item) => item.textContent === words)) return;
-  const item = document.createElement("p");
-  item.textContent = words;
-  if (undo) item.append(undoButton(undo, item));
-  toasts.append(item);
-  setTimeout(() => item.remove(), undo ? 12000 : 6000);
-}
-
-// What a server says it can take back: where to post what.
-function undoButton({ url, fields }, item) {
-  const button = document.createElement("button");
-  button.type = "button";
-  button.textContent = toasts.dataset.undo;
-  button.addEventListener("click", () => {
-    item.remove();
-    window.htmx.ajax("POST", url, { values: fields, swap: "none", source: toasts });
-  });
-  return button;
-}
 for (const name of ["pictures-changed", "toast"]) {
   document.addEventListener(name, ({ detail }) => detail?.words && toast(detail.words, detail.undo));
 }
@@ -54,15 +50,12 @@ document.addEventListener("htmx:responseError", () => toast(toasts?.dataset.refu
 // --- theme --------------------------------------------------------------------------------------
 const THEMES = ["system", "light", "dark"];
 const theme = () => localStorage.getItem("theme") ?? "system";
+const after = (name) => THEMES[(THEMES.indexOf(name) + 1) % THEMES.length];
 
 function setTheme(name) {
-  if (name === "system") {
-    localStorage.removeItem("theme");
-    delete document.documentElement.dataset.theme;
-  } else {
-    localStorage.setItem("theme", name);
-    document.documentElement.dataset.theme = name;
-  }
+  localStorage.setItem("theme", name);
+  if (name === "system") delete document.documentElement.dataset.theme;
+  else document.documentElement.dataset.theme = name;
   showTheme();
 }
 
@@ -70,28 +63,47 @@ function showTheme() {
   for (const button of document.querySelectorAll("[data-theme-cycle]")) {
     button.hidden = false;
     button.dataset.now = theme();
+    button.value = after(theme());
     button.title = button.dataset[theme()];
     button.querySelector("[data-theme-name]").textContent = button.dataset[theme()];
   }
-  for (const choice of document.querySelectorAll("[data-theme-choice]")) {
-    choice.hidden = false;
-    choice.querySelector(`[value="${theme()}"]`).checked = true;
-  }
+  const choice = document.querySelector(`[data-theme-choices] [value="${theme()}"]`);
+  if (choice) choice.checked = true;
+}
+
+// The account keeps it, so that it is the same on every device.
+function keepTheme(address, name) {
+  const headers = { "X-CSRFToken": meta("csrf-token"), "X-Requested-With": "fetch" };
+  fetch(address, { method: "POST", headers, body: new URLSearchParams({ theme: name }) }).then(
+    (answer) => answer.ok || toast(toasts?.dataset.refused),
+    () => toast(toasts?.dataset.offline),
+  );
 }
 
 document.addEventListener("click", (event) => {
   const cycle = event.target.closest("[data-theme-cycle]");
-  if (cycle) setTheme(THEMES[(THEMES.indexOf(theme()) + 1) % THEMES.length]);
+  if (cycle) {
+    event.preventDefault();
+    setTheme(after(theme()));
+    if (cycle.form) keepTheme(cycle.form.action, theme());
+  }
   const copy = event.target.closest("[data-copy]");
   if (copy) {
     navigator.clipboard.writeText(document.getElementById(copy.dataset.copy).textContent);
     copy.querySelector("span").textContent = copy.dataset.done;
   }
+  const opens = event.target.closest("[data-open]");
+  if (opens) document.getElementById(opens.dataset.open).showModal();
 });
-document.addEventListener("change", (event) => {
-  if (event.target.closest("[data-theme-choice]")) setTheme(event.target.value);
+document.addEventListener("change", ({ target }) => {
+  const choices = target.closest("[data-theme-choices]");
+  if (!choices) return;
+  setTheme(target.value);
+  keepTheme(choices.dataset.themeChoices, target.value);
 });
 window.addEventListener("storage", (event) => event.key === "theme" && setTheme(theme()));
+window.addEventListener("pageshow", (event) => event.persisted && setTheme(theme()));
+for (const opener of document.querySelectorAll("[data-open]")) opener.hidden = false;
 showTheme();
 
 // --- times that stay true -----------------------------------------------------------------------
@@ -122,8 +134,11 @@ reopen(document);
 // --- keys -------------------------------------------------------------------------------------------
 export const isTyping = (element) => element.closest?.("input:not([type=checkbox]):not([type=radio]), textarea, select, dialog");
 
+// Shortcuts of a single key can be switched off in the account (WCAG 2.1.4).
+export const keysAreOn = () => document.body.dataset.keys !== "off";
+
 document.addEventListener("keydown", (event) => {
-  if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
+  if (!keysAreOn() || event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
   if (event.key === "?") document.getElementById("keys")?.showModal();
   if (event.key === "/") {
     event.preventDefault();

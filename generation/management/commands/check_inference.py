@@ -16,7 +16,7 @@ from generation import limits
 from generation.models import Generation
 from generation.services import GenerationRequest, InvalidRequest, request_generation
 from shoesai import files, terminal
-from shoesai.jobs.queue import QueueFull
+from shoesai.jobs.queue import QuotaReached
 from shoesai.models import User
 from shoesai.terminal import DataCommand
 from training.base_models import UnknownBaseModel, find_base_model
@@ -111,7 +111,7 @@ def _request(user: User, base: BaseModel, options: dict[str, Any]) -> Generation
         )
     except InvalidRequest as error:
         raise CommandError(str(error), returncode=terminal.USAGE) from error
-    except QueueFull as error:
+    except QuotaReached as error:
         raise CommandError(str(error), returncode=terminal.TRY_LATER) from error
 
 

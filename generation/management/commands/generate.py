@@ -13,7 +13,7 @@ from generation.models import Generation
 from generation.schedulers import DEFAULT, SCHEDULERS
 from generation.services import GenerationRequest, InvalidRequest, LoraChoice, request_generation
 from shoesai import files, terminal
-from shoesai.jobs.queue import QueueFull
+from shoesai.jobs.queue import QuotaReached
 from shoesai.terminal import DataCommand
 from training.catalogue import UnknownModel, find_model
 from training.outputs import write_whole
@@ -62,7 +62,7 @@ class Command(DataCommand):
             ) from error
         except InvalidRequest as error:
             raise CommandError(_in_options(error), returncode=terminal.USAGE) from error
-        except QueueFull as error:
+        except QuotaReached as error:
             raise CommandError(str(error), returncode=terminal.TRY_LATER) from error
         terminal.finished(generation.job, "Generating", quiet=options["verbosity"] == 0)
         self._print(generation, write_pictures(generation, options["out"]), options)

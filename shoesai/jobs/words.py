@@ -1,0 +1,21 @@
+"""What people call the kinds of jobs."""
+
+from __future__ import annotations
+
+from django.utils.translation import gettext_lazy as _
+
+KIND_LABELS = {
+    "generate": _("Generation"),
+    "train": _("Training"),
+    "measure_training": _("Measurement"),
+    "add_base_model": _("Base model"),
+    "merge_lora": _("Merged pipeline"),
+    "check_lora": _("LoRA check"),
+    "try_checkpoint": _("Checkpoint trial"),
+    "scan_models": _("Model scan"),
+    "make_demo": _("Demo data"),
+}
+
+
+def label_of(kind: str) -> str:
+    return str(KIND_LABELS.get(kind, kind.replace("_", " ").capitalize()))
