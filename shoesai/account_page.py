@@ -19,7 +19,7 @@ from generation import storage
 from shoesai import sessions
 from shoesai.accounts import create_token
 from shoesai.auth import caller
-from shoesai.forms import PreferencesForm, ProfileForm, TokenForm
+from shoesai.forms import PreferencesForm, ProfileForm, TokenForm, say_password_rules
 from shoesai.letters import in_language_of, write_to
 from shoesai.models import ApiToken, User
 from shoesai.views import is_htmx, next_page
@@ -106,6 +106,11 @@ class ChangePassword(PasswordChangeView):
 
     template_name = "account/password.html"
     success_url = reverse_lazy("account")
+
+    def get_form(self, form_class: Any = None) -> Any:
+        form = super().get_form(form_class)
+        say_password_rules(form.fields["new_password1"], form.fields["new_password2"])
+        return form
 
     def form_valid(self, form: Any) -> HttpResponse:
         messages.success(self.request, _("Your password is changed, and you are signed out everywhere else."))

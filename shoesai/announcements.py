@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy, ngettext
 from shoesai.jobs.kinds import HOUSEKEEPING
 from shoesai.jobs.words import label_of
 from shoesai.models import Job, User
+from shoesai.sentences import said
 
 NEWS_FOR = timedelta(days=1)
 MOST_AT_ONCE = 3
@@ -68,7 +69,7 @@ def _announcement(job: Job) -> Announcement:
         words=str(words) % {"what": _what(job)},
         href=_page_of(job),
         failed=failed,
-        reason=Truncator(job.error_text).chars(200) if failed else "",
+        reason=Truncator(said(job.error_text)).chars(200) if failed else "",
     )
 
 

@@ -19,9 +19,9 @@ from django.utils.translation import gettext as _
 from django.views.decorators.cache import never_cache
 from django.views.decorators.debug import sensitive_post_parameters
 
-from shoesai.forms import ResetForm, SignUpForm
+from shoesai.forms import ResetForm, SignUpForm, say_password_rules
 
-PASSWORD_BACKEND = "django.contrib.auth.backends.ModelBackend"
+MODEL_BACKEND = "django.contrib.auth.backends.ModelBackend"
 
 
 class SignIn(views.LoginView):
@@ -41,7 +41,7 @@ def sign_up(request: HttpRequest) -> HttpResponse:
         return redirect(settings.LOGIN_REDIRECT_URL)
     form = SignUpForm(request.POST or None)
     if form.is_valid():
-        login(request, form.save(), backend=PASSWORD_BACKEND)
+        login(request, form.save(), backend=MODEL_BACKEND)
         return redirect(settings.LOGIN_REDIRECT_URL)
     return render(request, "registration/signup.html", {"form": form}, status=422 if form.errors else 200)
 
@@ -62,8 +62,13 @@ class NewPassword(views.PasswordResetConfirmView):
 
     template_name = "registration/new_password.html"
     post_reset_login = True
-    post_reset_login_backend = PASSWORD_BACKEND
+    post_reset_login_backend = MODEL_BACKEND
     success_url = reverse_lazy("home")
+
+    def get_form(self, form_class: Any = None) -> Any:
+        form = super().get_form(form_class)
+        say_password_rules(form.fields["new_password1"], form.fields["new_password2"])
+        return form
 
     def form_valid(self, form: Any) -> HttpResponse:
         messages.success(self.request, _("Your new password is set."))

@@ -19,6 +19,12 @@ NEVER = "never"
 EMAIL_HELP = _("For a new password if you forget yours, and for what you ask to be told.")
 
 
+def say_password_rules(first: forms.Field, again: forms.Field) -> None:
+    """In one line; Django's own words are a list in HTML."""
+    first.help_text = _("At least 10 characters, and not a common one.")
+    again.help_text = ""
+
+
 # --- coming in --------------------------------------------------------------------------------------------------
 class SignUpForm(BaseUserCreationForm):
     class Meta:
@@ -33,8 +39,7 @@ class SignUpForm(BaseUserCreationForm):
         self.fields["email"].required = True
         self.fields["email"].help_text = EMAIL_HELP
         self.fields["email"].widget.attrs.update(autocomplete="email")
-        self.fields["password1"].help_text = _("At least 10 characters, and not a common one.")
-        self.fields["password2"].help_text = ""
+        say_password_rules(self.fields["password1"], self.fields["password2"])
 
     def clean_username(self) -> str:
         """Names that differ by capitals only would be taken for each other."""
@@ -84,7 +89,7 @@ class ProfileForm(forms.ModelForm):
 
 
 def _languages() -> list[tuple[str, Any]]:
-    return [("", _("as the browser asks")), *settings.LANGUAGES]
+    return [("", _("As the browser asks")), *settings.LANGUAGES]
 
 
 class PreferencesForm(forms.ModelForm):

@@ -46,6 +46,7 @@ class User(AbstractUser):  # type: ignore[django-manager-missing]  # knox has no
     theme = models.CharField(max_length=8, choices=Theme.choices, default=Theme.SYSTEM)
     single_key_shortcuts = models.BooleanField(default=True, help_text=_("Keys such as F and X act without Ctrl."))
     shares_new_pictures = models.BooleanField(default=True, help_text=_("New pictures belong to the team at once."))
+    checklist_closed = models.BooleanField(default=False, help_text=_("The first steps on the home page are hidden."))
 
     def home_team(self) -> Team | None:
         """The team that what this user makes belongs to: the first one they joined."""
@@ -97,6 +98,14 @@ class ApiToken(AbstractAuthToken):
     def __str__(self) -> str:
         name = self.name or _("token")
         return f"{name} ({self.token_key}…)"
+
+    @property
+    def has_expired(self) -> bool:
+        return bool(self.expiry and self.expiry <= timezone.now())
+
+    @property
+    def scope_labels(self) -> list[str]:
+        return [str(self.Scope(scope).label) for scope in self.scopes if scope in self.Scope.values]
 
     def allows(self, scope: str) -> bool:
         return not self.scopes or scope in self.scopes or self.Scope.ADMIN in self.scopes
@@ -197,6 +206,9 @@ class Job(Owned):
         indexes = [
             models.Index(fields=["lane", "state", "priority", "created_at"], name="job_claim"),
             models.Index(fields=["owner", "-created_at"], name="job_of_owner"),
+            models.Index(
+                fields=["owner", "finished_at"], condition=Q(announced_at__isnull=True), name="job_to_announce"
+            ),
         ]
 
     def __str__(self) -> str:

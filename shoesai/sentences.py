@@ -25,6 +25,8 @@ SENTENCES: tuple[str, ...] = (
     _("Reading captions: %(done)s of %(total)s"),
     _("Step %(step)s, micro-batch %(part)s of %(parts)s"),
     _("loading the base model"),
+    _("Drawing photos"),
+    _("Importing photos"),
     _("loading the LoRA"),
     # --- why a job failed
     _("The device ran out of memory; a smaller picture or batch may fit."),
@@ -41,6 +43,7 @@ SENTENCES: tuple[str, ...] = (
     _("The base model was removed before it could be measured."),
     _("The base model was removed before the LoRA could be checked."),
     _("The checkpoint was deleted before its turn came."),
+    _("The starter model was removed, so there is nothing to train."),
     _("every kept state of this run is damaged; start a new run (clone it) instead"),
     _("the base model %(name)s cannot be loaded (%(kind)s); the engine's log has the details"),
     _("the picture has values that are not numbers (NaN)"),

@@ -7,6 +7,7 @@ import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -29,14 +30,18 @@ from shoesai.engine.specs import (
     TrainInputs,
     TrainSpec,
 )
+from shoesai.jobs import queue
 from shoesai.jobs.engine_child import Event
 from shoesai.jobs.queue import Claim, JobFailed
-from shoesai.jobs.runner import Handlers, drive_engine
-from training import base_models, results
+from shoesai.jobs.runner import Handlers, advance, drive_engine
+from training import base_models, demo, results
+from training.datasets import import_photos
 from training.holdout import held_out
+from training.importers import read_captions_json
 from training.measuring import MEASURED
-from training.models import BaseModel, Checkpoint, TrainingRun
+from training.models import BaseModel, Checkpoint, DatasetVersion, TrainingRun
 from training.scan import scan
+from training.services import start_training
 from training.work import MERGED_FROM, of_claim, writing
 
 
@@ -152,6 +157,34 @@ def measure_training(claim: Claim) -> dict[str, Any]:
     inputs = TrainInputs(base_model=str(base.path), photos=(), output_dir=str(output))
     done = drive_engine(claim, TrainSpec.from_dict(claim.job.spec["train"]), inputs, {}, operation="measure")
     return {name: done[name] for name in MEASURED}
+
+
+def make_demo(claim: Claim) -> dict[str, Any]:
+    """Draws and imports the demo's photos and queues the short training on them; a restart makes nothing twice."""
+    owner, base = claim.job.owner, BaseModel.objects.filter(name="starter").first()
+    if base is None:
+        raise JobFailed("no_base_model", "The starter model was removed, so there is nothing to train.")
+    with of_claim(claim) as folder:
+        demo.draw_dataset(folder, partial(advance, claim, message="Drawing photos"))
+        photos = read_captions_json(folder, partial(advance, claim, message="Importing photos"))
+        version = import_photos(user=owner, name=demo.DATASET, photos=photos)
+    with queue.accepting(owner), claim.committing():  # in this order, as everywhere: owner, then job
+        run = _start_demo_training(claim, version, base)
+    return {"dataset_version": str(version.pk), "run": str(run.pk)}
+
+
+def _start_demo_training(claim: Claim, version: DatasetVersion, base: BaseModel) -> TrainingRun:
+    try:
+        return start_training(
+            user=claim.job.owner,
+            name=demo.free_run_name(),
+            dataset_version=version,
+            base_model=base,
+            spec=demo.RECIPE,
+            idempotency_key=f"demo-{claim.job.pk}",
+        )
+    except queue.QuotaReached as error:
+        raise JobFailed("quota_reached", str(error)) from error
 
 
 def scan_models(claim: Claim) -> dict[str, Any]:

@@ -40,6 +40,7 @@ KINDS: dict[str, Kind] = {
     "try_checkpoint": Kind("gpu", "training.tasks.try_checkpoint", priority=0),
     "scan_models": Kind("cpu", "training.tasks.scan_models", priority=10, housekeeping=True),
     "purge_trash": Kind("cpu", "gallery.tasks.purge_trash", priority=10, housekeeping=True),
+    "make_demo": Kind("cpu", "training.tasks.make_demo", priority=0),
     "canary.gpu": Kind("gpu", "shoesai.jobs.tasks.sing", priority=-10, housekeeping=True),
     "canary.cpu": Kind("cpu", "shoesai.jobs.tasks.sing", priority=-10, housekeeping=True),
 }

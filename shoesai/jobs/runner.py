@@ -60,6 +60,15 @@ def run(claim: Claim) -> None:
         claim.finish(Job.State.SUCCEEDED, result=result)
 
 
+def advance(claim: Claim, step: int, total: int, message: str) -> None:
+    """The heartbeat of a handler that works without an engine. Raises Cancelled, Drained or Fenced."""
+    reply = claim.beat(progress_step=step, progress_total=total, progress_message=message)
+    if reply.cancel:
+        raise Cancelled
+    if lifeline.draining():
+        raise Drained
+
+
 def drive_engine(
     claim: Claim, spec: Spec, inputs: Spec, handlers: Handlers, operation: str | None = None
 ) -> Event:

@@ -13,6 +13,7 @@ KIND_LABELS = {
     "check_lora": _("LoRA check"),
     "try_checkpoint": _("Checkpoint trial"),
     "scan_models": _("Model scan"),
+    "purge_trash": _("Trash"),
     "make_demo": _("Demo data"),
 }
 

@@ -48,7 +48,7 @@ def is_test(path: Path) -> bool:
 def composes(path: Path) -> bool:
     """The few places of `shoesai` that put the apps together."""
     relative = path.relative_to(ROOT / "shoesai")
-    composing = {"urls", "portal_urls", "api_urls", "views", "api", "admin"}
+    composing = {"urls", "portal_urls", "api_urls", "views", "api", "admin", "dashboard", "account_page"}
     return relative.parts[0] == "management" or relative.stem in composing
 
 

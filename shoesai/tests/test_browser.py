@@ -19,7 +19,7 @@ ARGUMENTS = [
     "--no-sandbox", "--disable-gpu", "--disable-quic", "--no-first-run", "--disable-background-networking",
     "--disable-component-update", "--disable-sync",
 ]  # fmt: skip
-PAGES = ("/generate/", "/gallery/", "/gallery/?q=nothing", "/training/", "/jobs/", "/account/", "/admin/")
+PAGES = ("/", "/generate/", "/gallery/", "/gallery/?q=nothing", "/training/", "/jobs/", "/account/", "/admin/")
 WIDTHS = (1440, 900, 390)
 
 pytestmark = [pytest.mark.browser, pytest.mark.django_db(transaction=True)]
@@ -67,7 +67,8 @@ class Studio(People):
         page.get_by_label("Name").fill("alice")
         page.get_by_label("Password").fill("a light table")
         page.get_by_role("button", name="Sign in").click()
-        page.wait_for_url("**/generate/")
+        page.wait_for_url(f"{self.address}/")
+        page.goto("/generate/")
         return page
 
 

@@ -6,9 +6,10 @@ import json
 from collections import Counter
 from pathlib import Path
 
-from shoesai.management.commands import demo
+from shoesai.management.commands.demo import ask_questions
 from shoesai.starter import draw
 from shoesai.testing import BaseTestCase, starter
+from training import demo
 from training.importers import read_captions_json
 from training.models import TrainingRun
 
@@ -22,7 +23,7 @@ def test_the_dataset_is_in_the_seeds_layout_and_half_of_its_captions_name_no_bac
 
 
 def test_the_prompts_name_every_colour_equally_often_and_no_background() -> None:
-    questions = demo.ask_questions()
+    questions = ask_questions()
     assert len(questions) >= 24 and len({question.prompt for question in questions}) == len(questions)
     assert set(Counter(question.colour for question in questions).values()) == {len(questions) // len(draw.COLOURS)}
     assert not any("background" in question.prompt or "backdrop" in question.prompt for question in questions)

@@ -9,7 +9,6 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 from django.conf import settings
 from django.core.management import call_command
 from django.core.management.base import BaseCommand, CommandError, CommandParser
@@ -24,7 +23,6 @@ from generation.models import Generation
 from generation.services import GenerationRequest, request_generation
 from shoesai import files
 from shoesai.accounts import create_token, new_password
-from shoesai.engine.specs import TrainSpec
 from shoesai.models import Membership, Team, User
 from shoesai.site import (
     DEFAULT_PORT,
@@ -38,32 +36,12 @@ from shoesai.site import (
 from shoesai.starter import draw
 from shoesai.terminal import finished
 from training.datasets import import_photos
+from training.demo import DATASET, GUIDANCE_SCALE, PHOTOS, RECIPE, draw_dataset, free_run_name
 from training.importers import read_captions_json
-from training.models import BaseModel, DatasetVersion, TrainingRun
+from training.models import BaseModel, DatasetVersion
 from training.services import start_training
 
-PHOTOS = 48
 PICTURES = 24
-# Low, because guidance multiplies small tints of a background as much as it sharpens a shoe.
-GUIDANCE_SCALE = 1.5
-RECIPE = TrainSpec(
-    resolution=128,
-    train_batch_size=8,
-    gradient_accumulation_steps=1,
-    learning_rate=1e-3,
-    lr_scheduler="cosine",
-    lr_warmup_steps=10,
-    max_train_steps=300,
-    checkpointing_steps=100,
-    milestone_steps=100,
-    validation_steps=150,
-    validation_prompts=("a photo of a red leather sneaker", "a photo of a blue suede ankle boot"),
-    validation_guidance_scale=GUIDANCE_SCALE,
-    gradient_checkpointing=False,
-    # With the empty caption the LoRA learns the white of unguided pictures too; else guidance leads away from it.
-    caption_dropout=0.3,
-    seed=2026,
-)
 
 
 @dataclass(frozen=True)
@@ -97,7 +75,7 @@ class Command(BaseCommand):
         self._say(2, f"{PHOTOS} catalogue photos on white, half of whose captions do not mention the background")
         folder = settings.DATA_DIR / "demo" / "dataset"
         draw_dataset(folder)
-        version = import_photos(user=user, name="demo catalogue", photos=read_captions_json(folder))
+        version = import_photos(user=user, name=DATASET, photos=read_captions_json(folder))
         self.console.print(f"  {folder} → {version}, {version.photo_count} photos")
         worker = start_worker()
         try:
@@ -133,7 +111,7 @@ class Command(BaseCommand):
         self._say(3, f"A LoRA on the starter model: rank {RECIPE.rank}, {RECIPE.max_train_steps} steps")
         run = start_training(
             user=user,
-            name=free_run_name("demo-catalogue"),
+            name=free_run_name(),
             dataset_version=version,
             base_model=BaseModel.objects.get(name="starter"),
             spec=RECIPE,
@@ -217,20 +195,6 @@ class Answers:
     seconds: float
 
 
-def draw_dataset(folder: Path) -> None:
-    """The seed's layout: images/100001.png … and captions.json, a list of {"image_file", "caption"}."""
-    images = folder / "images"
-    images.mkdir(parents=True, exist_ok=True)
-    rng = np.random.default_rng(2026)
-    captions = []
-    for number in track(range(PHOTOS), "  drawing".ljust(34)):
-        name = f"{100001 + number}.png"
-        shoe = draw.random_shoe(rng, background="white")
-        draw.draw_catalogue(shoe, seed=number).save(images / name)
-        captions.append({"image_file": name, "caption": draw.caption(shoe, rng, mention_background=number % 2 == 0)})
-    (folder / "captions.json").write_text(json.dumps(captions, indent=1))
-
-
 def ask_questions() -> list[Question]:
     """Every colour equally often, every type in turn; prompts of the plainest wording."""
     colours, types = list(draw.COLOURS), list(draw.TYPES)
@@ -239,11 +203,6 @@ def ask_questions() -> list[Question]:
         colour, kind = colours[number % len(colours)], types[(number + number // len(colours)) % len(types)]
         questions.append(Question(f"a photo of {colour} {kind}", colour, 1000 + number))
     return questions
-
-
-def free_run_name(wanted: str) -> str:
-    taken = set(TrainingRun.objects.filter(name__startswith=wanted).values_list("name", flat=True))
-    return next(name for n in range(1, 10_000) if (name := wanted if n == 1 else f"{wanted}-{n}") not in taken)
 
 
 def picture_of(generation: Generation) -> Image.Image:
