@@ -278,7 +278,7 @@ SITE_URL = env.str("SHOESAI_SITE_URL", "http://127.0.0.1:8011").rstrip("/")  # f
 
 # --- language, time, static -------------------------------------------------------------------------------------
 LANGUAGE_CODE = "en"
-# A language is listed here, in its own words, when its catalogue is in locale/; `make messages` brings those up to date.
+# Each in its own words; `make messages` brings the catalogues in locale/ up to date.
 LANGUAGES = [("en", "English"), ("pt-br", "Português (Brasil)")]
 LANGUAGE_COOKIE_AGE = 365 * 24 * 3600
 LANGUAGE_COOKIE_HTTPONLY = True
