@@ -24,9 +24,10 @@ from generation.serializers import (
     GeneratedSerializer,
     GenerateSerializer,
     ImageSerializer,
+    RequestParser,
     generated,
 )
-from generation.services import GenerationRequest, InvalidRequest, request_generation
+from generation.services import InvalidRequest, request_generation
 from generation.variants import CHOICES_OF, UnknownVariant
 from shoesai.api import IDEMPOTENCY_KEY, JOB_EXAMPLE, LIVE_RETRY_SECONDS, ApiView, found, idempotency_key, with_etag
 from shoesai.auth import caller
@@ -66,6 +67,8 @@ SEED_RESPONSE = {
 
 
 class GenerateView(ApiView):
+    parser_classes = [RequestParser]
+
     @extend_schema(
         operation_id="generate",
         summary="Make pictures",
@@ -94,15 +97,15 @@ class GenerateView(ApiView):
     def post(self, request: Request) -> Response:
         given = GenerateSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        generation = _ask(caller(request), given.to_request(), idempotency_key(request))
+        generation = _ask(caller(request), given, idempotency_key(request))
         patience = 0 if _prefers_async(request) else given.validated_data["wait"]
         job = wait_for(generation.job_id, patience)
         return _answer(generation, job, preferred=_prefers_async(request))
 
 
-def _ask(user: User, wanted: GenerationRequest, key: str | None) -> Generation:
+def _ask(user: User, given: GenerateSerializer, key: str | None) -> Generation:
     try:
-        return request_generation(user=user, request=wanted, idempotency_key=key)
+        return request_generation(user=user, request=given.to_request(user), idempotency_key=key)
     except InvalidRequest as error:
         raise ValidationError(error.errors) from None
 

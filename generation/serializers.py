@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import base64
+import binascii
+from io import BytesIO
 from typing import Any
+from uuid import UUID
 
 from django.db.models import prefetch_related_objects
 from django.utils.text import format_lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from drf_spectacular.utils import extend_schema_field
 from rest_framework import serializers
@@ -15,14 +19,19 @@ from generation import limits
 from generation.limits import SIDE
 from generation.metadata import LORAS, recipe_of
 from generation.models import GeneratedImage, Generation
+from generation.references import keep_reference
 from generation.schedulers import CHOICES, DEFAULT, SCHEDULERS
-from generation.services import GenerationRequest, LoraChoice
+from generation.services import GenerationRequest, InvalidRequest, LoraChoice
 from shoesai import files
-from shoesai.models import Job
+from shoesai.models import Job, User
+from shoesai.numbers import grouped
+from shoesai.pictures import NotAPicture
+from shoesai.problems import Problem
 from shoesai.serializers import (
     REQUIRED,
     JobSerializer,
     Number,
+    StrictJSONParser,
     StrictSerializer,
     Text,
     WholeNumber,
@@ -43,6 +52,42 @@ class Seed(WholeNumber):
 class Side(WholeNumber):
     def __init__(self, **options: Any) -> None:
         super().__init__(SIDE.low, SIDE.high, step=SIDE.step, required=False, allow_null=True, **options)
+
+
+class RequestParser(StrictJSONParser):
+    """Has room for one reference in base64, and not for a million small values: those take many times their bytes."""
+
+    MAX_VALUES = 10_000
+
+    def read(self, stream: Any, limit: int) -> bytes:
+        body = super().read(stream, limit + limits.REFERENCE_BYTES * 4 // 3)
+        if len(body) > limit and sum(body.count(mark) for mark in (b",", b"[", b"{")) > self.MAX_VALUES:
+            words = gettext("Only a reference may need more than %(limit)s bytes.")
+            raise Problem(413, "body-too-large", words % {"limit": grouped(limit)})
+        return body
+
+
+@extend_schema_field({"type": "string", "format": "byte"})
+class Base64(serializers.Field):
+    def __init__(self, **options: Any) -> None:
+        messages = {**REQUIRED, "invalid": _("must be a file in base64, without line breaks.")}
+        super().__init__(error_messages=messages, **options)
+
+    def to_internal_value(self, data: Any) -> bytes:
+        try:
+            return base64.b64decode(data, validate=True) if isinstance(data, str) else self.fail("invalid")
+        except (binascii.Error, ValueError):
+            self.fail("invalid")
+
+
+class PublicId(serializers.UUIDField):
+    def __init__(self, **options: Any) -> None:
+        messages = {**REQUIRED, "invalid": _("must be the id of a picture, as answers tell it.")}
+        super().__init__(error_messages=messages, **options)
+
+    def to_internal_value(self, data: Any) -> UUID:
+        """DRF takes numbers, too."""
+        return super().to_internal_value(data) if isinstance(data, str) else self.fail("invalid")
 
 
 class LoraSerializer(StrictSerializer):
@@ -75,16 +120,33 @@ class GenerateSerializer(StrictSerializer):
         },
     )
     loras = LoraSerializer(many=True, default=list, max_length=limits.LORAS)  # type: ignore[call-arg]
+    reference = Base64(
+        required=False, allow_null=True,
+        help_text="A picture to start from: PNG, JPEG or WebP in base64, at most 20 MB. It is cut to width and height.",
+    )  # fmt: skip
+    reference_image = PublicId(
+        required=False, allow_null=True, help_text="Instead: the id of a picture that you can see."
+    )
+    strength = Number(
+        limits.STRENGTH.low, limits.STRENGTH.high, required=False, allow_null=True,
+        help_text="How far to go from the reference; 1 ignores it. Left out: 0.6. Only with a reference.",
+    )  # fmt: skip
     wait = Number(
         0, MAX_WAIT, default=DEFAULT_WAIT,
         help_text="Seconds to wait for the pictures before answering 202 with the job.",
     )  # fmt: skip
 
-    def to_request(self) -> GenerationRequest:
+    def to_request(self, user: User) -> GenerationRequest:
+        """Stores the reference, if one came along. Raises InvalidRequest when it is no picture."""
         given = dict(self.validated_data)
         given.pop("wait")
         loras = tuple(LoraChoice(**lora) for lora in given.pop("loras"))
-        return GenerationRequest(**given, loras=loras)
+        upload = given.pop("reference", None)
+        try:
+            reference = None if upload is None else keep_reference(user, BytesIO(upload)).pk
+        except NotAPicture as error:
+            raise InvalidRequest({"reference": str(error)}) from error
+        return GenerationRequest(**given, loras=loras, reference=reference)
 
 
 def metadata_of(image: GeneratedImage) -> dict[str, Any]:

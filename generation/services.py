@@ -7,6 +7,7 @@ import json
 import secrets
 from dataclasses import asdict, dataclass, field
 from io import BytesIO
+from typing import Any
 from uuid import UUID
 
 from django.utils.translation import gettext as _
@@ -251,6 +252,12 @@ def keep_image(*, generation: Generation, seq: int, seed: int, picture: Image.Im
     if is_new:
         shelves.counted(image)
     return image
+
+
+def keep_engine(generation: Generation, event: dict[str, Any]) -> None:
+    """What makes the pictures, for the record: device, precision, versions."""
+    generation.engine = {key: value for key, value in event.items() if key not in ("event", "job")}
+    generation.save(update_fields=["engine"])
 
 
 def _thumbnail(picture: Image.Image) -> bytes:

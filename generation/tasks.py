@@ -12,12 +12,12 @@ from PIL import Image
 from generation.metadata import LORAS
 from generation.models import Generation
 from generation.schedulers import SCHEDULERS
-from generation.services import keep_image
+from generation.services import keep_engine, keep_image
 from shoesai import files
 from shoesai.engine.specs import GenerateInputs, GenerateSpec, ImageUnit
 from shoesai.jobs.engine_child import Event
 from shoesai.jobs.queue import Claim
-from shoesai.jobs.runner import drive_engine
+from shoesai.jobs.runner import Handlers, drive_engine
 
 PREVIEW_EVERY = 5
 
@@ -32,6 +32,10 @@ def generate_images(claim: Claim) -> dict[str, Any]:
     output = Path(settings.WORK_DIR) / str(claim.job.pk)
     output.mkdir(parents=True, exist_ok=True)
 
+    def on_begun(event: Event) -> None:
+        with claim.committing():
+            keep_engine(generation, event)
+
     def on_image(event: Event) -> None:
         with Image.open(event["path"]) as picture, claim.committing():
             keep_image(
@@ -39,7 +43,8 @@ def generate_images(claim: Claim) -> dict[str, Any]:
             )
 
     try:
-        done = drive_engine(claim, spec_of(generation, missing), _inputs_of(generation, output), {"image": on_image})
+        handlers: Handlers = {"begun": on_begun, "image": on_image}
+        done = drive_engine(claim, spec_of(generation, missing), inputs_of(generation, output), handlers)
     finally:
         shutil.rmtree(output, ignore_errors=True)
     return {"seconds": done["seconds"], "device": done.get("device", "")}
@@ -70,7 +75,7 @@ def spec_of(generation: Generation, units: tuple[ImageUnit, ...]) -> GenerateSpe
     )
 
 
-def _inputs_of(generation: Generation, output: Path) -> GenerateInputs:
+def inputs_of(generation: Generation, output: Path) -> GenerateInputs:
     loras = generation.loras.all()
     return GenerateInputs(
         base_model=str(generation.base_model.path),

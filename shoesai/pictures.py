@@ -10,6 +10,8 @@ from io import BytesIO
 from django.utils.translation import gettext as _
 from PIL import Image, ImageCms, ImageOps
 
+from shoesai.numbers import grouped
+
 FORMATS = ("PNG", "JPEG", "WEBP")
 MAX_FILE_BYTES = 100 * 1024 * 1024
 MAX_PIXELS = 40_000_000
@@ -61,7 +63,7 @@ def _decode(data: bytes) -> Image.Image:
     except Image.UnidentifiedImageError as error:
         raise NotAPicture(_("is not a PNG, JPEG or WebP picture.")) from error
     except Image.DecompressionBombError as error:
-        raise NotAPicture(_("has more than %(most)s pixels.") % {"most": f"{MAX_PIXELS:,}"}) from error
+        raise NotAPicture(_("has more than %(most)s pixels.") % {"most": grouped(MAX_PIXELS)}) from error
     with source:
         _check_shape(source)
         source.load()
@@ -75,7 +77,7 @@ def _check_shape(image: Image.Image) -> None:
     size = {"width": width, "height": height}
     if width * height > MAX_PIXELS:
         words = _("is %(width)d × %(height)d; at most %(most)s pixels are allowed.")
-        raise NotAPicture(words % {**size, "most": f"{MAX_PIXELS:,}"})
+        raise NotAPicture(words % {**size, "most": grouped(MAX_PIXELS)})
     if min(width, height) < MIN_SIDE:
         words = _("is %(width)d × %(height)d; each side needs at least %(least)d pixels.")
         raise NotAPicture(words % {**size, "least": MIN_SIDE})

@@ -45,11 +45,7 @@ class StrictJSONParser(BaseParser):
     media_type = "application/json"
 
     def parse(self, stream: Any, media_type: str | None = None, parser_context: Any = None) -> Any:
-        limit = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
-        body = stream.read(limit + 1)
-        if len(body) > limit:
-            words = gettext("The body may have at most %(limit)s bytes.")
-            raise Problem(413, "body-too-large", words % {"limit": grouped(limit)})
+        body = self.read(stream, settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
         try:
             return json.loads(
                 body.decode("utf-8-sig"), parse_constant=NoNumber, parse_float=_float, parse_int=_int,
@@ -61,6 +57,13 @@ class StrictJSONParser(BaseParser):
             raise ParseError(gettext("The body is nested too deeply.")) from None
         except ValueError as error:
             raise ParseError(gettext("The body is not JSON: %(problem)s") % {"problem": error}) from None
+
+    def read(self, stream: Any, limit: int) -> bytes:
+        body: bytes = stream.read(limit + 1)
+        if len(body) > limit:
+            words = gettext("The body may have at most %(limit)s bytes.")
+            raise Problem(413, "body-too-large", words % {"limit": grouped(limit)})
+        return body
 
 
 def _float(text: str) -> float | NoNumber:

@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 from django.conf import settings
 
+from generation import limits
 from generation.models import Generation
 from shoesai.models import Job
 from shoesai.testing import BaseTestCase
@@ -86,6 +87,21 @@ BAD: list[tuple[str, Any, str]] = [
     ("loras[0].weight", [{"name": "a", "weight": 9}], "between -2 and 2"),
     ("loras[0].weight", b'[{"name": "a", "weight": NaN}]', "between -2 and 2"),
     ("loras[0].size", [{"name": "a", "size": 1}], "allowed are name, weight"),
+    ("reference", "no base64!", "in base64"),
+    ("reference", "aGVsbG8=", "is not a PNG, JPEG or WebP picture"),
+    ("reference", "", "is empty"),
+    ("reference", 5, "in base64"),
+    ("reference", ["aGVsbG8="], "in base64"),
+    ("reference", "\u0000", "in base64"),
+    ("reference_image", "5", "the id of a picture"),
+    ("reference_image", 5, "the id of a picture"),
+    ("reference_image", True, "the id of a picture"),
+    ("reference_image", "0b0f6a53-3c53-4a8e-8f0a-6a4f3d7c9e10", "among the pictures that you can see"),
+    ("strength", 0.5, "name one, or leave it out"),
+    ("strength", 0, "between 0.01 and 1"),
+    ("strength", 1.1, "between 0.01 and 1"),
+    ("strength", "0.5", "between 0.01 and 1"),
+    ("strength", b"NaN", "between 0.01 and 1"),
     ("wait", -1, "between 0 and 300"),
     ("wait", 301, "between 0 and 300"),
     ("wait", "60", "between 0 and 300"),
@@ -139,8 +155,10 @@ class BadInputTests(BaseTestCase):
     def test_deep_and_huge_bodies_are_refused(self) -> None:
         deep = self.post(b'{"prompt": ' + b'{"a":' * 50_000 + b"1" + b"}" * 50_000 + b"}")
         self.assertEqual(deep.status_code, 400)
-        huge = self.post(json.dumps({**GOOD, "prompt": "a" * settings.DATA_UPLOAD_MAX_MEMORY_SIZE}).encode())
-        self.assertEqual(huge.status_code, 413)
+        most = settings.DATA_UPLOAD_MAX_MEMORY_SIZE
+        huge = self.post(json.dumps({**GOOD, "reference": "a" * (most + limits.REFERENCE_BYTES * 4 // 3)}).encode())
+        many = self.post(json.dumps({**GOOD, "loras": [1] * most}).encode())
+        self.assertEqual((huge.status_code, many.status_code), (413, 413))
 
     def test_all_mistakes_are_told_at_once(self) -> None:
         response = self.post(json.dumps({"prompt": "", "num_images": 11, "seed": -1, "x": 1}).encode())
@@ -162,7 +180,7 @@ class BadInputTests(BaseTestCase):
         self.assertEqual(response.status_code, 401)
 
 
-@pytest.mark.parametrize("field", ["num_images", "num_inference_steps", "guidance_scale", "seed"])
+@pytest.mark.parametrize("field", ["num_images", "num_inference_steps", "guidance_scale", "seed", "strength"])
 def test_the_service_and_the_schema_agree_on_the_limits(field: str) -> None:
     from generation.serializers import GenerateSerializer
     from generation.services import GenerationRequest, check_numbers

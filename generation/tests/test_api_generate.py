@@ -7,6 +7,7 @@ import time
 from io import BytesIO
 from typing import Any
 
+from django.conf import settings
 from django.db import connection
 from django.test import Client, TransactionTestCase, override_settings
 from django.utils import timezone
@@ -14,8 +15,9 @@ from PIL import Image
 
 from generation import api
 from generation.models import Generation
+from shoesai import files
 from shoesai.models import Job
-from shoesai.testing import BaseTestCase, People, finished_generation, keep_plain_image, starter
+from shoesai.testing import BaseTestCase, People, finished_generation, keep_plain_image, png_bytes, starter
 from shoesai.tests.api_client import client_of, fields_of
 
 URL = "/api/generate"
@@ -149,6 +151,39 @@ class NotYetTests(BaseTestCase):
             response = post(self.api, {**BODY, "wait": 0})
         self.assertEqual((response.status_code, response["Retry-After"]), (429, "30"))
         self.assertEqual(Job.objects.count(), 1)
+
+
+class ReferenceTests(BaseTestCase):
+    def setUp(self) -> None:
+        self.api = client_of(self.alice)
+
+    def test_a_picture_in_base64_becomes_the_reference(self) -> None:
+        body = {**BODY, "wait": 0, "reference": base64.b64encode(png_bytes("tan")).decode(), "strength": 0.3}
+        for _ in range(2):
+            response = post(self.api, body, **{"Idempotency-Key": "k"})
+            self.assertEqual(response.status_code, 202, response.content)
+        made = Generation.objects.get()
+        assert made.reference
+        self.assertEqual((made.strength, files.read(made.reference)), (0.3, png_bytes("tan")))
+
+    def test_a_large_photo_fits_into_the_body(self) -> None:
+        out = BytesIO()
+        Image.effect_noise((1600, 1200), 90).convert("RGB").save(out, "PNG")
+        self.assertGreater(out.tell(), settings.DATA_UPLOAD_MAX_MEMORY_SIZE)
+        response = post(self.api, {**BODY, "wait": 0, "reference": base64.b64encode(out.getvalue()).decode()})
+        self.assertEqual(response.status_code, 202, response.content)
+
+    def test_a_picture_of_the_gallery_can_be_named_and_the_recipe_tells_it(self) -> None:
+        image = finished_generation(self.bob).images.get()
+        self.assertEqual(post(self.api, {**BODY, "wait": 0, "reference_image": str(image.pk)}).status_code, 202)
+        made = Generation.objects.get(owner=self.alice)
+        told = self.api.get(f"/api/images/{keep_plain_image(made, 0).pk}").json()["metadata"]
+        self.assertEqual(
+            (told["reference_image"], told["reference"], told["strength"]), (str(image.pk), image.blob_id, 0.6)
+        )
+        self.assertEqual(
+            post(client_of(self.charlie), {**BODY, "wait": 0, "reference_image": str(image.pk)}).status_code, 400
+        )
 
 
 class IdempotencyTests(BaseTestCase):

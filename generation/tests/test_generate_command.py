@@ -13,9 +13,10 @@ from django.core.management import CommandError, call_command
 from PIL import Image
 
 from generation.models import Generation
+from shoesai import files
 from shoesai.jobs import queue
 from shoesai.models import Job
-from shoesai.testing import BaseTestCase, keep_plain_image, starter
+from shoesai.testing import BaseTestCase, keep_plain_image, png_bytes, starter
 from training.models import Checkpoint, TrainingRun
 from training.results import keep_checkpoint
 
@@ -74,6 +75,26 @@ class GenerateCommandTest(BaseTestCase):
         self.assertEqual((made.width, made.height), (64, 72))
         self.assertEqual([lora.weight for lora in made.loras.all()], [1.0, 0.5])
         self.assertEqual(made.owner, self.alice)
+
+    def test_a_file_can_be_the_reference(self) -> None:
+        self.out.mkdir()
+        photo = self.out / "photo.png"
+        photo.write_bytes(png_bytes("tan"))
+        self.generate("--reference", str(photo), "--strength", "0.3")
+        made = Generation.objects.get()
+        assert made.reference
+        self.assertEqual((made.strength, files.read(made.reference)), (0.3, png_bytes("tan")))
+
+    def test_what_is_no_reference_names_the_option_and_queues_nothing(self) -> None:
+        self.out.mkdir()
+        text = self.out / "text.png"
+        text.write_text("a shoe")
+        self.assertEqual(self.code_of("--reference", str(text)), 4)
+        self.assertIn("--reference:", self.words)
+        self.assertEqual(self.code_of("--reference", str(self.out / "nothing.png")), 3)
+        self.assertEqual(self.code_of("--strength", "0.5"), 2)
+        self.assertIn("--strength says how far", self.words)
+        self.assertFalse(Job.objects.exists())
 
     def test_json_names_model_seeds_and_paths(self) -> None:
         self.checkpoint()

@@ -2,7 +2,7 @@
 
 in   {"op": "run", "job", "kind": a row of operations.py, "spec": {…}, "inputs": {…}}
      {"op": "stop", "reason": "cancel" | "yield"}   {"op": "ping"}
-out  ready, step, preview, image, begun, metric, validation, checkpoint, sample, note, done, stopped, error, pong; each
+out  ready, begun, step, preview, image, metric, validation, checkpoint, sample, note, done, stopped, error, pong; each
      with "job"
 
 Under `accelerate launch` this is the first of several processes, and the others train along (see processes.py).

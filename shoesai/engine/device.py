@@ -18,6 +18,7 @@ import platform
 import resource
 import sys
 from dataclasses import dataclass
+from importlib.metadata import version
 from typing import Any
 
 import torch
@@ -45,7 +46,12 @@ class Device:
     @property
     def mixed_precision(self) -> str:
         """In the words of accelerate."""
-        return {torch.float32: "no", torch.bfloat16: "bf16", torch.float16: "fp16"}[self.dtype]
+        return "no" if self.dtype == torch.float32 else self.precision
+
+    @property
+    def precision(self) -> str:
+        """In ours."""
+        return {torch.float32: "fp32", torch.bfloat16: "bf16", torch.float16: "fp16"}[self.dtype]
 
 
 @functools.cache
@@ -87,6 +93,22 @@ def describe() -> dict[str, Any]:
         "torch": torch.__version__,
         "memory_mib": _memory(device.kind) // MIB,
         "threads": torch.get_num_threads(),
+    }
+
+
+def record() -> dict[str, Any]:
+    """What a picture's bytes may depend on beside its recipe; kept with it, and compared when it is made again.
+
+    The threads, too: they decide in which order a sum is added up.
+    """
+    device = current()
+    return {
+        "device": device.kind,
+        "name": _name(device.kind),
+        "precision": device.precision,
+        "threads": torch.get_num_threads(),
+        "torch": torch.__version__,
+        "diffusers": version("diffusers"),
     }
 
 

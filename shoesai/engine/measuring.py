@@ -15,7 +15,7 @@ from shoesai.engine.lora import unload_loras
 from shoesai.engine.objective import training_loss, training_schedule
 from shoesai.engine.progress import Emit, ShouldStop, check_stop
 from shoesai.engine.specs import TrainInputs, TrainSpec
-from shoesai.engine.trainer import PRECISION, prepared, trainable_lora
+from shoesai.engine.trainer import prepared, trainable_lora
 
 MICRO_BATCHES = 3  # the first one is slower (memory is fetched, kernels are chosen) and does not count
 
@@ -48,7 +48,7 @@ def measure(spec: TrainSpec, inputs: TrainInputs, emit: Emit, should_stop: Shoul
         "trainable_parameters": trainable,
         "total_parameters": total,
         "device": current().kind,
-        "precision": PRECISION[current().mixed_precision],
+        "precision": current().precision,
         "processes": processes.launched_with(),
         "estimated_seconds_per_step": round(per_micro_batch * spec.gradient_accumulation_steps, 4),
         "estimated_memory_bytes": most_memory_held(),

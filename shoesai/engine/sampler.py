@@ -1,7 +1,7 @@
 """Makes pictures: classifier-free guidance (arXiv 2207.12598) with any of the allowed schedulers.
 
 Picture k depends on its own seed only: its noise comes from its own CPU generator, in fp32, so it is the same alone, in
-a batch, and (up to the precision of the device) on every machine.
+a batch, and (up to the precision of the device) on every machine. Where it starts from a picture, see reference.py.
 """
 
 from __future__ import annotations
@@ -21,9 +21,10 @@ from PIL import Image
 from torch import Tensor
 
 from shoesai.engine.base_model import Base, load_base
-from shoesai.engine.device import current, to_device
+from shoesai.engine.device import current, record, to_device
 from shoesai.engine.lora import use_loras
 from shoesai.engine.progress import Emit, ShouldStop, check_stop, publish
+from shoesai.engine.reference import beginning, read_reference
 from shoesai.engine.specs import GenerateInputs, GenerateSpec, ImageUnit, SpecError
 
 SCHEDULERS = {
@@ -47,15 +48,20 @@ class BrokenPicture(FloatingPointError):
 
 
 def generate(spec: GenerateSpec, inputs: GenerateInputs, emit: Emit, should_stop: ShouldStop) -> dict[str, Any]:
-    """Makes the pictures of the spec; emits `step`, `preview` and, per finished PNG, `image`. Raises Stopped."""
+    """Makes the pictures of the spec. Raises Stopped.
+
+    Emits `begun` with what makes them, `step`, `preview` and, per finished PNG, `image`.
+    """
     if len(spec.lora_weights) != len(inputs.loras):
         raise SpecError("lora_weights", f"must hold one weight for each of the {len(inputs.loras)} LoRA files")
     base = load_base(inputs.base_model)
     use_loras(base, list(zip(inputs.loras, spec.lora_weights, strict=True)))
+    reference = read_reference(base, spec, inputs.reference)
+    emit("begun", **record())
     for start, units in _batches(spec):
         started = time.monotonic()
         on_step = _Progress(base, spec, start, units, emit, should_stop)
-        pictures = sample(base, spec, units, on_step)
+        pictures = sample(base, spec, units, on_step, reference=reference)
         seconds = (time.monotonic() - started) / len(units)
         for unit, picture in zip(units, pictures, strict=True):
             path = publish(Path(inputs.output_dir) / f"{unit.seq}.png", png_bytes(picture))
@@ -72,11 +78,17 @@ def _batches(spec: GenerateSpec) -> list[tuple[int, Sequence[ImageUnit]]]:
 
 @torch.no_grad()
 def sample(
-    base: Base, spec: GenerateSpec, units: Sequence[ImageUnit], on_step: OnStep, embeddings: Tensor | None = None
+    base: Base,
+    spec: GenerateSpec,
+    units: Sequence[ImageUnit],
+    on_step: OnStep,
+    embeddings: Tensor | None = None,
+    reference: Tensor | None = None,
 ) -> list[Image.Image]:
     """One batch, with whatever adapters are active on the base now.
 
-    `embeddings` [1 or 2, tokens, width], the empty prompt first when guided, spare the text encoder.
+    `embeddings` [1 or 2, tokens, width], the empty prompt first when guided, spare the text encoder; `reference` is
+    what `read_reference` makes of the picture to start from.
     """
     pipeline = base.pipeline
     guided = spec.guidance_scale > 1
@@ -87,12 +99,13 @@ def sample(
     shape = (pipeline.unet.config.in_channels, spec.height // pipeline.vae_scale_factor,
              spec.width // pipeline.vae_scale_factor)  # fmt: skip
     noise = torch.stack([torch.randn(shape, generator=generator) for generator in generators])
-    latents = to_device(noise * scheduler.init_noise_sigma, torch.float32)
+    first, timesteps = beginning(scheduler, spec, noise, reference)
+    latents = to_device(first, torch.float32)
     chance = {"generator": generators} if "generator" in inspect.signature(scheduler.step).parameters else {}
 
     # The schedule stays on the CPU (its sigmas begin as float64, and reading them from a GPU would wait for it), and
     # the latents stay fp32; only the UNet works in the precision of the device.
-    for index, timestep in enumerate(scheduler.timesteps):
+    for index, timestep in enumerate(timesteps):
         doubled = torch.cat([latents, latents]) if guided else latents
         doubled = scheduler.scale_model_input(doubled, timestep)
         predicted = _predict(pipeline.unet, doubled, timestep, texts)
@@ -102,7 +115,7 @@ def sample(
         result = scheduler.step(predicted, timestep, latents, **chance)
         latents = result.prev_sample
         known = getattr(result, "pred_original_sample", None)
-        on_step(index + 1, len(scheduler.timesteps), latents if known is None else known)
+        on_step(index + 1, len(timesteps), latents if known is None else known)
     return [to_picture(pixels) for pixels in decode(pipeline.vae, latents)]
 
 

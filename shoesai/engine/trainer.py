@@ -45,7 +45,6 @@ SLOW_MICRO_BATCH_SECONDS = 2.0  # from here on each one is told, not only each s
 SPEED_OVER_STEPS = 20
 STATE_EVERY_SECONDS = 600.0  # what a power cut may cost at most, however far apart the checkpoints are
 LEARNED_ON = ("unet", "scheduler")  # the parts of a base that a state belongs to
-PRECISION = {"no": "fp32", "bf16": "bf16", "fp16": "fp16"}
 
 
 class Diverged(FloatingPointError):
@@ -121,7 +120,7 @@ def describe(run: Run) -> dict[str, Any]:
     trainable = sum(weight.numel() for weight in run.weights.values())
     return {
         "device": current().kind,
-        "precision": PRECISION[current().mixed_precision],
+        "precision": current().precision,
         "processes": processes.launched_with(),
         "torch": torch.__version__,
         "trainable_parameters": trainable,

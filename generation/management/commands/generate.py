@@ -10,10 +10,13 @@ from django.core.management.base import CommandError, CommandParser
 
 from generation import limits
 from generation.models import Generation
+from generation.references import keep_reference
 from generation.schedulers import DEFAULT, SCHEDULERS
 from generation.services import GenerationRequest, InvalidRequest, LoraChoice, request_generation
 from shoesai import files, terminal
 from shoesai.jobs.queue import QuotaReached
+from shoesai.models import User
+from shoesai.pictures import NotAPicture
 from shoesai.terminal import DataCommand
 from training.catalogue import UnknownModel, find_model
 from training.outputs import write_whole
@@ -45,6 +48,11 @@ class Command(DataCommand):
         parser.add_argument(
             "--lora", type=_lora, action="append", default=[], metavar="NAME:WEIGHT", help="Can be repeated."
         )
+        parser.add_argument("--reference", type=Path, metavar="FILE", help="A picture to start from: PNG, JPEG, WebP.")
+        parser.add_argument(
+            "--strength", type=float,
+            help=f"How far to go from it, {limits.STRENGTH}; 1 ignores it. Default: {limits.DEFAULT_STRENGTH}.",
+        )  # fmt: skip
         parser.add_argument("--out", type=Path, default=Path(), help="The folder. Default: this one.")
         super().add_arguments(parser)
 
@@ -53,7 +61,8 @@ class Command(DataCommand):
         try:
             find_model(user, options["model"])
             options["out"].mkdir(parents=True, exist_ok=True)
-            generation = request_generation(user=user, request=_request(options))
+            request = _request(options, reference=_keep(user, options["reference"]))
+            generation = request_generation(user=user, request=request)
         except UnknownModel as error:
             raise CommandError(f"--model: {error}", returncode=terminal.NOT_FOUND) from error
         except OSError as error:
@@ -101,7 +110,19 @@ def write_pictures(generation: Generation, folder: Path) -> list[Path]:
     return paths
 
 
-def _request(options: dict[str, Any]) -> GenerationRequest:
+def _keep(user: User, path: Path | None) -> str | None:
+    if path is None:
+        return None
+    try:
+        with path.open("rb") as file:
+            return keep_reference(user, file).pk
+    except NotAPicture as error:
+        raise CommandError(f"--reference: {path} {error}", returncode=terminal.INVALID_DATA) from error
+    except OSError as error:
+        raise CommandError(f"--reference: {path}: {error.strerror}.", returncode=terminal.NOT_FOUND) from error
+
+
+def _request(options: dict[str, Any], reference: str | None) -> GenerationRequest:
     return GenerationRequest(
         prompt=options["prompt"],
         model_name=options["model"],
@@ -114,6 +135,8 @@ def _request(options: dict[str, Any]) -> GenerationRequest:
         height=options["height"],
         scheduler=options["scheduler"],
         loras=tuple(options["lora"]),
+        reference=reference,
+        strength=options["strength"],
     )
 
 
