@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 import torch
 from diffusers import StableDiffusionImg2ImgPipeline
-from PIL import Image
+from PIL import Image, ImageDraw
 
 import shoesai.engine.sampler as sampler
 from shoesai.engine.base_model import Base, load_base
@@ -18,13 +18,12 @@ from shoesai.engine.reference import ONLY_FROM_NOISE, encode, fitted, read_refer
 from shoesai.engine.specs import GenerateInputs, GenerateSpec, ImageUnit, SpecError
 from shoesai.engine.tests.conftest import Recorder
 from shoesai.engine.tests.test_sampler import pixels
-from shoesai.starter import draw
 
 SPEC = GenerateSpec(
     "a red boot", 64, 64, tuple(ImageUnit(seq, 42 + seq) for seq in range(3)), num_inference_steps=10,
     guidance_scale=5.0, strength=0.5,
 )  # fmt: skip
-STARTER = Path(draw.__file__).parent / "weights" / "sd"
+STARTER = Path(sampler.__file__).parents[1] / "starter" / "weights" / "sd"
 NEAR = 6.0  # of 255, in the mean: little more than what the VAE loses
 STARTING = sorted(sampler.SCHEDULERS - ONLY_FROM_NOISE)
 Never = Callable[[], None]
@@ -33,7 +32,9 @@ Never = Callable[[], None]
 @pytest.fixture(scope="session")
 def shoe(tmp_path_factory: pytest.TempPathFactory) -> str:
     path = tmp_path_factory.mktemp("shoe") / "shoe.png"
-    draw.draw_catalogue(draw.random_shoe(np.random.default_rng(1)), 1, 128).save(path)
+    picture = Image.new("RGB", (128, 128), "white")
+    ImageDraw.Draw(picture).pieslice((20, 30, 108, 130), 180, 360, "saddlebrown")
+    picture.save(path)
     return str(path)
 
 
