@@ -24,7 +24,7 @@ SPEC = GenerateSpec(
     guidance_scale=5.0, strength=0.5,
 )  # fmt: skip
 STARTER = Path(sampler.__file__).parents[1] / "starter" / "weights" / "sd"
-NEAR = 6.0  # of 255, in the mean: little more than what the VAE loses
+NEAR = 8.0  # of 255, in the mean: little more than what the VAE loses
 STARTING = sorted(sampler.SCHEDULERS - ONLY_FROM_NOISE)
 Never = Callable[[], None]
 
