@@ -109,7 +109,7 @@ class GenerateForm(forms.Form):
         for checkpoint in self.checkpoints:
             run = checkpoint.run.name
             groups.setdefault(run, []).append((checkpoint.name, f"{run} · {checkpoint.step}"))
-        bases = [(base.name, base.title) for base in self.bases]
+        bases = [(base.name, str(base)) for base in self.bases]
         widget = self.fields["model_name"].widget
         widget.choices = [(_("Base models"), bases), *groups.items()]
         widget.bases = {base.name: base for base in self.bases} | {

@@ -77,6 +77,8 @@ SENTENCES: tuple[str, ...] = (
     _("Stepped aside for other work %(times)s times by now; begins again."),
     _("Stepped aside for other work; goes on exactly from step %(step)s."),
     _("Stepped aside for other work; begins again."),
+    # --- what came with the code
+    _("Starter (drawn shoes, 128 px)"),
     # --- what a setting of a training must be
     _("must be at least %(low)s and below 1"),
     _("must be above 0 and at most 1"),

@@ -10,6 +10,7 @@ from typing import Any
 from django import forms
 from django.core.exceptions import ValidationError
 from django.db.models import QuerySet
+from django.utils.formats import sanitize_separators
 from django.utils.functional import Promise
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
@@ -88,7 +89,8 @@ def field_for(name: str) -> forms.Field:
     if isinstance(default, int):
         return forms.IntegerField(widget=forms.TextInput(attrs={"inputmode": "numeric"}), **options)
     if isinstance(default, float):
-        return forms.FloatField(widget=forms.TextInput(attrs={"inputmode": "decimal"}), **options)
+        # Localized: 0,0001 where people write it so, and 0.0001 everywhere
+        return forms.FloatField(localize=True, widget=forms.TextInput(attrs={"inputmode": "decimal"}), **options)
     return forms.CharField(max_length=200, **options)
 
 
@@ -128,7 +130,7 @@ class TrainForm(forms.Form):
         self.fields["dataset_version"].queryset = versions_of(user)  # type: ignore[attr-defined]
         self.fields["dataset_version"].widget.choices = version_choices(versions_of(user))
         bases = list(BaseModel.objects.all())
-        self.fields["base_model"].widget.choices = [(str(base.pk), base.title) for base in bases]
+        self.fields["base_model"].widget.choices = [(str(base.pk), str(base)) for base in bases]
         self.fields["base_model"].widget.bases = {str(base.pk): base for base in bases}
         if not user.email:
             self.fields["notify"].disabled = True
@@ -223,7 +225,7 @@ def _same(value: Any, default: Any) -> bool:
         return bool(value) == default
     if isinstance(default, int | float):
         try:
-            return float(value) == float(default)
+            return float(sanitize_separators(value)) == float(default)
         except (TypeError, ValueError, OverflowError):
             return False
     if isinstance(shown, list):

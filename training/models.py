@@ -14,6 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from shoesai.models import Blob, Job, Owned, OwnedQuerySet, SeedField, User
+from shoesai.sentences import said
 
 STARTER_WEIGHTS = Path(settings.BASE_DIR) / "shoesai" / "starter" / "weights" / "sd"
 
@@ -101,7 +102,7 @@ class BaseModel(models.Model):
         ordering = ["name"]
 
     def __str__(self) -> str:
-        return self.title
+        return said(self.title)
 
     def clean(self) -> None:
         if self.resolution % 8:

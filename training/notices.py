@@ -7,8 +7,8 @@ from django.core.mail import send_mail
 from django.db import transaction
 from django.urls import reverse
 from django.utils.translation import gettext as _
-from django.utils.translation import override
 
+from shoesai.letters import in_language_of
 from shoesai.models import Job
 from shoesai.numbers import in_language
 from shoesai.sentences import said
@@ -22,7 +22,7 @@ def send_end_of_run(run: TrainingRun, job: Job) -> None:
 
 
 def _send(run: TrainingRun, job: Job) -> None:
-    with override(run.owner.language or settings.LANGUAGE_CODE):
+    with in_language_of(run.owner):
         send_mail(_subject(run), _text(run, job), settings.DEFAULT_FROM_EMAIL, [run.owner.email])
 
 

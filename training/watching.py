@@ -39,6 +39,16 @@ REMEDIES: dict[str, Promise] = {
     "worker_lost": gettext_lazy("Often memory ran out. Resume it, or clone it with a smaller batch."),
     "system": gettext_lazy("Ask whoever runs this site; then resume it."),
 }
+# What the engine tells of itself; versions of libraries go under their own names.
+ENGINE_WORDS: dict[str, Promise] = {
+    "device": gettext_lazy("device"),
+    "precision": gettext_lazy("precision"),
+    "photos": gettext_lazy("photos"),
+    "held_out": gettext_lazy("held out"),
+    "trainable_parameters": gettext_lazy("trainable parameters"),
+    "total_parameters": gettext_lazy("parameters in all"),
+    "processes": gettext_lazy("processes"),
+}
 ANY_REMEDY = gettext_lazy("Resume it; if it fails again, whoever runs this site finds the details in the worker's log.")
 
 
@@ -307,6 +317,9 @@ class RunView:
     def engine(self) -> list[tuple[str, str]]:
         """Device, precision and versions, as the engine told them."""
         return [
-            (key.replace("_", " "), grouped(value) if type(value) is int else recipe.shown(value))
+            (
+                str(ENGINE_WORDS.get(key) or key.replace("_", " ")),
+                grouped(value) if type(value) is int else recipe.shown(value),
+            )
             for key, value in self.run.engine.items()
         ]

@@ -20,7 +20,10 @@ function pointsOf(path) {
 
 const nearest = (points, x) =>
   points.reduce((best, point) => (Math.abs(point[0] - x) < Math.abs(best[0] - x) ? point : best));
-const inWords = (value) => String(Number(value.toPrecision(Math.abs(value) < 1e-3 ? 3 : 4)));
+function inWords(value) {
+  const short = Number(value.toPrecision(Math.abs(value) < 1e-3 ? 3 : 4));
+  return Math.abs(short) < 1e-4 ? String(short) : short.toLocaleString(document.documentElement.lang, { maximumFractionDigits: 20 });
+}
 
 function readAt(chart, step) {
   const [xLow, xHigh, yLow, yHigh] = chart.dataset.chart.split(" ").map(Number);
