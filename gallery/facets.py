@@ -13,13 +13,13 @@ from dataclasses import dataclass
 from typing import Any
 
 from django.db import connections
-from django.db.models import BooleanField, Count, ExpressionWrapper, QuerySet
+from django.db.models import BooleanField, Case, Count, ExpressionWrapper, QuerySet, Value, When
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from gallery.filters import ImageFilter
 from gallery.models import RATINGS, Judgement, Tagging
-from gallery.searching import DATES, made_in
+from gallery.searching import DATES, made_in, since
 from generation.models import GeneratedImage, Shelf
 from generation.schedulers import SCHEDULERS
 
@@ -40,6 +40,7 @@ class Facet:
     name: str
     label: str
     options: list[Option]
+    is_counted: bool = True
 
 
 @dataclass(frozen=True)
@@ -85,13 +86,15 @@ def _named(facet: str, said: Sequence[Any]) -> tuple[str, str] | None:
 
 @dataclass
 class _ShelfRow:
+    """A visible shelf: how many of its pictures match what is not about shelves, and which conditions refuse it."""
+
     number: int
+    by_date: Counter[str] | None
     named: dict[str, tuple[str, str] | None]
     refused_by: list[str]
 
 
 def _shelf_rows(narrowed: ImageFilter) -> list[_ShelfRow]:
-    """Every visible shelf with how many of its pictures match what is not about shelves, and who refuses it."""
     conditions = list(narrowed.search.shelf.items())
     flags = {
         f"keeps_{index}": ExpressionWrapper(condition, output_field=BooleanField())
@@ -99,14 +102,15 @@ def _shelf_rows(narrowed: ImageFilter) -> list[_ShelfRow]:
     }
     columns = [column for dimension in DIMENSIONS.values() for column in dimension]
     shelves = Shelf.objects.visible_to(narrowed.user).filter(images__gt=0).annotate(**flags)
-    left = _left_on_shelves(narrowed) if narrowed.search.image else None
+    left = _left_on_shelves(narrowed)
     rows = []
     for pk, images, *values in shelves.values_list("pk", "images", *columns, *flags):
-        number = images if left is None else left.get(pk, 0)
-        if number:
+        by_date = None if left is None else left.get(pk, Counter())
+        number = images if by_date is None else _matching(narrowed, by_date)
+        if number or by_date:
             said, keeps = values[: len(columns)], values[len(columns) :]
             refused_by = [name for (name, _q), kept in zip(conditions, keeps, strict=True) if not kept]
-            rows.append(_ShelfRow(number, _all_named(said), refused_by))
+            rows.append(_ShelfRow(number, by_date, _all_named(said), refused_by))
     return rows
 
 
@@ -118,9 +122,35 @@ def _all_named(said: Sequence[Any]) -> dict[str, tuple[str, str] | None]:
     return named
 
 
-def _left_on_shelves(narrowed: ImageFilter) -> dict[Any, int]:
-    matching = GeneratedImage.objects.filter(*narrowed.search.image.values(), shelf__isnull=False).order_by()
-    return dict(matching.values_list("shelf").annotate(Count("pk")))
+def _left_on_shelves(narrowed: ImageFilter) -> dict[Any, Counter[str]] | None:
+    """Shelf → span of time → how many pictures match what is not about shelves, whatever the date that is chosen.
+
+    None where nothing of that kind is asked, so that the shelves' own numbers hold.
+    """
+    conditions = narrowed.about_pictures(without="date")
+    if not conditions and not narrowed.about_pictures():
+        return None
+    if not conditions:
+        conditions = narrowed.about_pictures()  # the date alone: its own facet is counted by walking
+    begins = since()
+    span = Case(*[When(created_at__gte=begins[name], then=Value(name)) for name in begins], default=Value("older"))
+    matching = GeneratedImage.objects.filter(*conditions, shelf__isnull=False).order_by()
+    left: dict[Any, Counter[str]] = {}
+    for shelf, name, number in matching.annotate(span=span).values_list("shelf", "span").annotate(Count("pk")):
+        left.setdefault(shelf, Counter())[name] = number
+    return left
+
+
+def _matching(narrowed: ImageFilter, by_date: Counter[str]) -> int:
+    chosen = narrowed.chosen("date")
+    return _within(by_date, chosen[0]) if chosen and chosen[0] in DATES else by_date.total()
+
+
+def _within(by_date: Counter[str], span: str) -> int:
+    """Today is in the week, the week in the month; what is older is in none."""
+    if span == "older":
+        return by_date["older"]
+    return sum(by_date[name] for name in DATES[: DATES.index(span) + 1])
 
 
 def _of_settings(narrowed: ImageFilter, rows: list[_ShelfRow]) -> list[Facet]:
@@ -129,7 +159,7 @@ def _of_settings(narrowed: ImageFilter, rows: list[_ShelfRow]) -> list[Facet]:
         counts: Counter[tuple[str, str]] = Counter()
         for row in rows:
             here = row.named[name]
-            if here and set(row.refused_by) <= {f"facet:{name}"}:
+            if here and row.number and set(row.refused_by) <= {f"facet:{name}"}:
                 counts[here] += row.number
         options = [(value, label, number) for (value, label), number in counts.most_common()]
         facets.append(_facet(narrowed, name, options))
@@ -154,7 +184,7 @@ def capped_counts(querysets: Iterable[QuerySet[Any]]) -> list[int]:
         return list(cursor.fetchone())
 
 
-def _of_dates(narrowed: ImageFilter) -> Facet:
+def _of_dates(narrowed: ImageFilter, rows: list[_ShelfRow]) -> Facet:
     labels = {
         "today": _("Today"),
         "week": _("Last 7 days"),
@@ -162,10 +192,12 @@ def _of_dates(narrowed: ImageFilter) -> Facet:
         "year": _("Last 365 days"),
         "older": _("Older"),
     }
-    images = narrowed.images(without="date")
-    numbers = capped_counts(images.filter(made_in(span)) for span in DATES)
-    options = [(span, labels[span], number) for span, number in zip(DATES, numbers, strict=True)]
-    return _facet(narrowed, "date", options)
+    if narrowed.about_pictures(without="date"):
+        shown = [row.by_date for row in rows if row.by_date and not row.refused_by]
+        numbers = [sum(_within(by_date, span) for by_date in shown) for span in DATES]
+    else:
+        numbers = capped_counts(narrowed.standing.filter(made_in(span)) for span in DATES)
+    return _facet(narrowed, "date", [(span, labels[span], number) for span, number in zip(DATES, numbers, strict=True)])
 
 
 def _of_ratings(narrowed: ImageFilter) -> Facet:
@@ -183,10 +215,7 @@ def _of_tags(narrowed: ImageFilter) -> Facet:
 
 
 def _standing(rows: QuerySet[Any], narrowed: ImageFilter, *, without: str) -> QuerySet[Any]:
-    """Rows about pictures, as far as those match. Without conditions about the picture its shelf is enough."""
-    others = [name for name in narrowed.search.image if name != f"facet:{without}"]
-    if not others:
-        return rows.filter(image__shelf__in=narrowed.shelves)
+    """Rows about pictures, as far as those match."""
     return rows.filter(image__in=narrowed.images(without=without).values("pk"))
 
 
@@ -201,12 +230,25 @@ def _facet(narrowed: ImageFilter, name: str, counted: Iterable[tuple[str, str, i
     return Facet(name, str(narrowed.form.fields[name].label), options)
 
 
-def facets_of(narrowed: ImageFilter) -> Facets:
+# What is counted only where it is looked at: it costs as much as there are judgements and tags.
+ON_DEMAND = {"rating": _of_ratings, "tag": _of_tags}
+
+
+def facets_of(narrowed: ImageFilter, opened: Iterable[str] = ()) -> Facets:
+    """With the counts of settings and dates, and of those ON_DEMAND that are chosen from or `opened`."""
     rows = _shelf_rows(narrowed)
-    total = sum(row.number for row in rows if not row.refused_by)
-    facets = [*_of_settings(narrowed, rows), _of_dates(narrowed), _of_ratings(narrowed), _of_tags(narrowed)]
-    return Facets([facet for facet in facets if facet.options], total)
+    facets = [*_of_settings(narrowed, rows), _of_dates(narrowed, rows)]
+    for name, count in ON_DEMAND.items():
+        if name in opened or narrowed.chosen(name):
+            facets.append(count(narrowed))
+        else:
+            facets.append(Facet(name, str(narrowed.form.fields[name].label), [], is_counted=False))
+    return Facets([facet for facet in facets if facet.options or not facet.is_counted], _total(rows))
+
+
+def _total(rows: Iterable[_ShelfRow]) -> int:
+    return sum(row.number for row in rows if not row.refused_by)
 
 
 def total_of(narrowed: ImageFilter) -> int:
-    return sum(row.number for row in _shelf_rows(narrowed) if not row.refused_by)
+    return _total(_shelf_rows(narrowed))

@@ -13,13 +13,14 @@ from django.utils.translation import gettext_lazy as _
 
 from gallery.models import Collection, CollectionItem, Judgement, Tagging
 from gallery.paging import SORTS, sorted_by
-from gallery.searching import Search, Unclear, checkpoint_named, made_in, rating_values, size_named, understand
+from gallery.searching import DATES, Search, Unclear, checkpoint_named, made_in, rating_values, size_named, understand
 from generation.metadata import LORAS
 from generation.models import GeneratedImage, Shelf
 from generation.schedulers import SCHEDULERS
 from shoesai.models import User
 
 MAX_VALUES = 50
+FEW = 20_000  # pictures that are sorted rather than walked to
 
 
 class ManyField(forms.Field):
@@ -102,7 +103,7 @@ class ImageFilter(django_filters.FilterSet):
         for name, (condition, of_shelf) in CONDITIONS.items():
             if chosen := self.chosen(name):
                 try:
-                    search.add(f"facet:{name}", condition(self.user, chosen), of_shelf=of_shelf)
+                    search.add(_name_of(name, chosen), condition(self.user, chosen), of_shelf=of_shelf)
                 except Unclear as unclear:
                     search.problems.append(str(unclear))
         return search
@@ -113,10 +114,22 @@ class ImageFilter(django_filters.FilterSet):
         shelves = Shelf.objects.visible_to(self.user)
         return shelves.filter(*self.search.shelf.values()) if self.search.shelf else shelves
 
+    def about_pictures(self, *, without: str = "") -> list[Q]:
+        """The conditions that shelves know nothing of, perhaps without those of one facet."""
+        return [condition for name, condition in self.search.image.items() if name != f"facet:{without}"]
+
+    @cached_property
+    def standing(self) -> QuerySet[GeneratedImage]:
+        """All pictures on those shelves: fetched by their shelves when there are few, else walked in order of time."""
+        if self.search.shelf:
+            rows = list(self.shelves.values_list("pk", "images"))
+            if sum(images for _pk, images in rows) <= FEW:
+                return GeneratedImage.objects.filter(shelf__in=[pk for pk, _images in rows])
+        return GeneratedImage.objects.on(self.shelves)
+
     def images(self, *, without: str = "") -> QuerySet[GeneratedImage]:
-        """What is asked, in no order, perhaps without the condition of one facet about the picture."""
-        conditions = [condition for name, condition in self.search.image.items() if name != f"facet:{without}"]
-        return GeneratedImage.objects.filter(*conditions, shelf__in=self.shelves).order_by()
+        """What is asked, in no order."""
+        return self.standing.filter(*self.about_pictures(without=without)).order_by()
 
     def filter_queryset(self, queryset: QuerySet[GeneratedImage]) -> QuerySet[GeneratedImage]:
         return sorted_by(self.order, self.user, with_what_is_shown(self.images(), self.user))
@@ -124,6 +137,11 @@ class ImageFilter(django_filters.FilterSet):
     @property
     def qs(self) -> QuerySet[GeneratedImage]:
         return self.filter_queryset(self.queryset)
+
+
+def _name_of(parameter: str, chosen: list[str]) -> str:
+    """A day or a month is no choice of the date facet, so its counts heed it."""
+    return parameter if parameter == "date" and chosen[0] not in DATES else f"facet:{parameter}"
 
 
 # --- what the facets' parameters mean -------------------------------------------------------------------------------

@@ -8,12 +8,12 @@ a minus in front means not. KEYS has one row per key. What is said about the set
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
 from typing import Any
 
-from django.db.models import Q
+from django.db.models import Exists, OuterRef, Q
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
@@ -22,10 +22,11 @@ from django.utils.translation import gettext_lazy
 from gallery.models import RATINGS, Collection, CollectionItem, Judgement, Tagging
 from generation.models import GenerationLora, PromptWords, View
 from generation.schedulers import SCHEDULERS
-from generation.words import phrases
+from generation.words import Phrase, phrases
 from shoesai.models import User
 
 MAX_TERMS = 30
+COMMON = 2_000  # prompts
 _TERM = re.compile(r'(?P<minus>-)?(?:(?P<key>[a-zA-Z]+):)?(?P<value>"[^"]*"?|\S+)')
 _RANGE = re.compile(r"(?P<sign>>=|<=|>|<|=)?(?P<low>\d+(?:\.\d+)?)(?:\.\.(?P<high>\d+(?:\.\d+)?))?")
 _SIGNS = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte", "=": "exact", None: "exact"}
@@ -186,7 +187,7 @@ def _before(user: User, value: str) -> Q:
 DATES = ("today", "week", "month", "year", "older")
 
 
-def _since() -> dict[str, datetime]:
+def since() -> dict[str, datetime]:
     """Where the spans begin: today, and the last 7, 30 and 365 days."""
     today = timezone.localdate()
     return {
@@ -199,11 +200,11 @@ def _since() -> dict[str, datetime]:
 
 def made_in(span: str) -> Q:
     """One of DATES, a day (2026-11-05) or a month (2026-11)."""
-    since = _since()
-    if span in since:
-        return Q(created_at__gte=since[span])
+    begins = since()
+    if span in begins:
+        return Q(created_at__gte=begins[span])
     if span == "older":
-        return Q(created_at__lt=since["year"])
+        return Q(created_at__lt=begins["year"])
     if re.fullmatch(r"\d{4}-\d{2}", span):
         first = _day(f"{span}-01")
         return Q(created_at__gte=_midnight(first), created_at__lt=_midnight(_next_month(first)))
@@ -300,8 +301,19 @@ def _add_key(search: Search, user: User, term: Term) -> None:
 def _add_words(search: Search, texts: list[str], *, negated: bool) -> None:
     wanted = phrases(texts)
     if wanted:
-        having = Q(generation__in=PromptWords.objects.filter(words__matches=wanted).values("generation"))
+        having = with_words(wanted)
         search.add("words", ~having if negated else having, of_shelf=False)
+
+
+def with_words(wanted: Sequence[Phrase]) -> Q:
+    """Rare words are looked up and their pictures fetched; for common ones the pictures are walked, newest first.
+
+    SQLite would fetch and sort all of them in the first way, and walk through everything in the second.
+    """
+    matching = PromptWords.objects.filter(words__matches=wanted)
+    if len(matching.values_list("pk")[: COMMON + 1]) > COMMON:
+        return Q(Exists(matching.filter(generation=OuterRef("generation"))))
+    return Q(generation__in=matching.values("generation"))
 
 
 def rating_values(values: list[str]) -> list[int]:

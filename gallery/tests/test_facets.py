@@ -12,7 +12,7 @@ from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from gallery.facets import COUNTED_TO, Facets, count_words, facets_of, total_of
+from gallery.facets import COUNTED_TO, ON_DEMAND, Facets, count_words, facets_of, total_of
 from gallery.filters import ImageFilter
 from gallery.models import Judgement, Tag, Tagging
 from gallery.paging import neighbours, page_of
@@ -29,7 +29,7 @@ PARAMETERS = {
     "size": ["128x128", "128x96"],
     "rating": ["5", "3"],
     "tag": ["hero", "draft"],
-    "date": ["today", "older"],
+    "date": ["today", "week", "older", f"{timezone.localdate():%Y-%m}"],
 }
 
 
@@ -83,7 +83,7 @@ class FacetsTest(FilledGallery):
         for _ in range(40):
             chosen = {name: [chance.choice(values)] for name, values in PARAMETERS.items() if chance.random() < 0.3}
             narrowed = narrowed_by(self.alice, **chosen)
-            facets = facets_of(narrowed)
+            facets = facets_of(narrowed, opened=ON_DEMAND)
             self.assertEqual(facets.total, narrowed.qs.count(), chosen)
             self.assertEqual(total_of(narrowed), facets.total)
             self.compare_with_choosing(facets, chosen)
@@ -94,6 +94,17 @@ class FacetsTest(FilledGallery):
                 shown = narrowed_by(self.alice, **{**chosen, facet.name: [option.value]}).qs.count()
                 self.assertEqual(option.count, shown, (chosen, facet.name, option.value))
                 self.assertTrue(option.count or option.selected)
+
+    def test_walking_and_fetching_count_alike(self) -> None:
+        with patch("gallery.filters.FEW", 0), patch("gallery.searching.COMMON", 0):
+            self.test_every_count_is_what_choosing_the_option_shows()
+
+    def test_tags_and_ratings_are_counted_when_they_are_looked_at(self) -> None:
+        def counted(**parameters: Any) -> set[str]:
+            return {facet.name for facet in facets_of(narrowed_by(self.alice, **parameters)).facets if facet.is_counted}
+
+        self.assertNotIn("tag", counted())
+        self.assertIn("tag", counted(tag="hero"))
 
     def test_others_pictures_are_in_no_facet(self) -> None:
         owners = next(facet for facet in facets_of(narrowed_by(self.alice)).facets if facet.name == "owner")
@@ -110,8 +121,8 @@ class FacetsTest(FilledGallery):
             with CaptureQueriesContext(connection) as queries:
                 narrowed = narrowed_by(self.alice, **parameters)
                 page_of(narrowed, None)
-                facets_of(narrowed)
-            self.assertLessEqual(len(queries), 7)
+                facets_of(narrowed, opened=ON_DEMAND)
+            self.assertLessEqual(len(queries), 9)
 
     def test_numbers_are_exact_up_to_ten_thousand(self) -> None:
         self.assertEqual(count_words(9_999), "9,999")

@@ -182,7 +182,7 @@ class Migration(migrations.Migration):
         ),
         migrations.AddIndex(
             model_name='generatedimage',
-            index=models.Index(fields=['-created_at', '-id'], name='image_newest'),
+            index=models.Index(fields=['-created_at', '-id', 'shelf'], name='image_newest'),
         ),
         migrations.AddIndex(
             model_name='generatedimage',
