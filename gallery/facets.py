@@ -8,19 +8,19 @@ dates narrow too, one grouped count says how many pictures of each shelf are lef
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from django.db import connections
-from django.db.models import BooleanField, Case, Count, ExpressionWrapper, QuerySet, Value, When
+from django.db.models import BooleanField, Case, Count, ExpressionWrapper, QuerySet, Sum, Value, When
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from gallery.filters import ImageFilter
 from gallery.models import RATINGS, Judgement, Tagging
 from gallery.searching import DATES, made_in, since
-from generation.models import GeneratedImage, Shelf
+from generation.models import GeneratedImage, Shelf, Stack
 from generation.schedulers import SCHEDULERS
 
 COUNTED_TO = 10_000
@@ -69,10 +69,12 @@ DIMENSIONS: dict[str, tuple[str, ...]] = {
 }
 
 
-def _named(facet: str, said: Sequence[Any]) -> tuple[str, str] | None:
-    """Value and label; None where the shelf has none."""
-    if said[0] is None:
-        return None
+Said = tuple[Any, ...]
+"""The columns of one facet in one shelf's row."""
+
+
+def _named(facet: str, said: Said) -> tuple[str, str]:
+    """Value and label."""
     if facet == "model":
         return said[0], said[1]
     if facet == "checkpoint":
@@ -84,13 +86,17 @@ def _named(facet: str, said: Sequence[Any]) -> tuple[str, str] | None:
     return said[0], said[0]
 
 
+ByDate = Counter[str]
+"""Span of time, of DATES → number of pictures that are in it and in no shorter one."""
+
+
 @dataclass
 class _ShelfRow:
     """A visible shelf: how many of its pictures match what is not about shelves, and which conditions refuse it."""
 
     number: int
-    by_date: Counter[str] | None
-    named: dict[str, tuple[str, str] | None]
+    by_date: ByDate | None
+    said: Said
     refused_by: list[str]
 
 
@@ -105,48 +111,46 @@ def _shelf_rows(narrowed: ImageFilter) -> list[_ShelfRow]:
     left = _left_on_shelves(narrowed)
     rows = []
     for pk, images, *values in shelves.values_list("pk", "images", *columns, *flags):
-        by_date = None if left is None else left.get(pk, Counter())
-        number = images if by_date is None else _matching(narrowed, by_date)
+        by_date = None if left is None else left.get(pk)
+        number = images if left is None else _matching(narrowed, by_date) if by_date else 0
         if number or by_date:
-            said, keeps = values[: len(columns)], values[len(columns) :]
+            keeps = values[len(columns) :]
             refused_by = [name for (name, _q), kept in zip(conditions, keeps, strict=True) if not kept]
-            rows.append(_ShelfRow(number, by_date, _all_named(said), refused_by))
+            rows.append(_ShelfRow(number, by_date, tuple(values[: len(columns)]), refused_by))
     return rows
 
 
-def _all_named(said: Sequence[Any]) -> dict[str, tuple[str, str] | None]:
-    named, start = {}, 0
-    for facet, columns in DIMENSIONS.items():
-        named[facet] = _named(facet, said[start : start + len(columns)])
-        start += len(columns)
-    return named
+def _left_on_shelves(narrowed: ImageFilter) -> dict[Any, ByDate] | None:
+    """Shelf → how many pictures match what is not about shelves, by date, whatever the date that is chosen.
 
-
-def _left_on_shelves(narrowed: ImageFilter) -> dict[Any, Counter[str]] | None:
-    """Shelf → span of time → how many pictures match what is not about shelves, whatever the date that is chosen.
-
-    None where nothing of that kind is asked, so that the shelves' own numbers hold.
+    None where nothing of that kind is asked, so that the shelves' own numbers hold. Where it is only words, stacks
+    are counted. Where it is only the date, its own facet is counted by walking, and here the date is heeded.
     """
-    conditions = narrowed.about_pictures(without="date")
-    if not conditions and not narrowed.about_pictures():
+    search = narrowed.search
+    if not search.image and not search.words:
         return None
-    if not conditions:
-        conditions = narrowed.about_pictures()  # the date alone: its own facet is counted by walking
-    begins = since()
-    span = Case(*[When(created_at__gte=begins[name], then=Value(name)) for name in begins], default=Value("older"))
-    matching = GeneratedImage.objects.filter(*conditions, shelf__isnull=False).order_by()
-    left: dict[Any, Counter[str]] = {}
-    for shelf, name, number in matching.annotate(span=span).values_list("shelf", "span").annotate(Count("pk")):
-        left.setdefault(shelf, Counter())[name] = number
+    if not search.image:
+        stacks = Stack.objects.filter(*[words.of_stacks for words in search.words])
+        return _by_date(stacks, Sum("images"), "day", {name: at.date() for name, at in since().items()})
+    conditions = narrowed.about_pictures(without="date") or narrowed.about_pictures()
+    standing = GeneratedImage.objects.filter(*conditions, shelf__isnull=False).order_by()
+    return _by_date(standing, Count("pk"), "created_at", since())
+
+
+def _by_date(rows: QuerySet[Any], number: Any, when: str, begins: dict[str, Any]) -> dict[Any, ByDate]:
+    span = Case(*[When(**{f"{when}__gte": begins[name]}, then=Value(name)) for name in begins], default=Value("older"))
+    left: dict[Any, ByDate] = {}
+    for shelf, name, found in rows.annotate(span=span).values_list("shelf", "span").annotate(number):
+        left.setdefault(shelf, Counter())[name] = found
     return left
 
 
-def _matching(narrowed: ImageFilter, by_date: Counter[str]) -> int:
+def _matching(narrowed: ImageFilter, by_date: ByDate) -> int:
     chosen = narrowed.chosen("date")
     return _within(by_date, chosen[0]) if chosen and chosen[0] in DATES else by_date.total()
 
 
-def _within(by_date: Counter[str], span: str) -> int:
+def _within(by_date: ByDate, span: str) -> int:
     """Today is in the week, the week in the month; what is older is in none."""
     if span == "older":
         return by_date["older"]
@@ -154,16 +158,21 @@ def _within(by_date: Counter[str], span: str) -> int:
 
 
 def _of_settings(narrowed: ImageFilter, rows: list[_ShelfRow]) -> list[Facet]:
-    facets = []
-    for name in DIMENSIONS:
-        counts: Counter[tuple[str, str]] = Counter()
+    facets, start = [], 0
+    for name, columns in DIMENSIONS.items():
+        here, start = slice(start, start + len(columns)), start + len(columns)
+        counts: Counter[Said] = Counter()
         for row in rows:
-            here = row.named[name]
-            if here and row.number and set(row.refused_by) <= {f"facet:{name}"}:
-                counts[here] += row.number
-        options = [(value, label, number) for (value, label), number in counts.most_common()]
+            if row.number and row.said[here][0] is not None and _is_free_for(name, row):
+                counts[row.said[here]] += row.number
+        options = [(*_named(name, said), number) for said, number in counts.most_common()]
         facets.append(_facet(narrowed, name, options))
     return facets
+
+
+def _is_free_for(facet: str, row: _ShelfRow) -> bool:
+    """Nothing but the facet's own condition refuses the shelf."""
+    return not row.refused_by or row.refused_by == [f"facet:{facet}"]
 
 
 # --- everything else, on the pictures ---------------------------------------------------------------------------------
@@ -192,7 +201,7 @@ def _of_dates(narrowed: ImageFilter, rows: list[_ShelfRow]) -> Facet:
         "year": _("Last 365 days"),
         "older": _("Older"),
     }
-    if narrowed.about_pictures(without="date"):
+    if narrowed.search.words or set(narrowed.search.image) - {"facet:date"}:
         shown = [row.by_date for row in rows if row.by_date and not row.refused_by]
         numbers = [sum(_within(by_date, span) for by_date in shown) for span in DATES]
     else:

@@ -18,9 +18,10 @@ import numpy as np
 from django.db import transaction
 from django.db.models import F
 from django.utils import timezone
+from django.utils.timezone import localdate
 
 from gallery.models import Judgement, Tag, Tagging
-from generation.models import GeneratedImage, Generation, GenerationLora, PromptWords, Shelf
+from generation.models import GeneratedImage, Generation, GenerationLora, Shelf, Stack
 from generation.schedulers import SCHEDULERS
 from generation.shelves import shelf_for
 from shoesai import files
@@ -113,21 +114,22 @@ def _checkpoints(base: BaseModel, owner: User, team: Team, weights: Blob) -> lis
 
 # --- the pictures ---------------------------------------------------------------------------------------------------
 def _chunk(studio: Studio, wanted: int) -> int:
-    jobs, generations, loras, words, pictures = [], [], [], [], []
+    jobs, generations, loras, stacks, pictures = [], [], [], [], []
     left = wanted
     while left:
         generation, lora = _generation(studio, min(left, studio.chance.choice((1, 2, 4, 4, 4, 6, 10))))
         jobs.append(generation.job)
         generations.append(generation)
         loras += [lora] if lora else []
-        words.append(PromptWords(generation=generation, words=generation.prompt))
         shelf = _shelf(studio, generation, lora)
-        pictures += [_picture(studio, generation, shelf, seq) for seq in range(generation.num_images)]
+        made = [_picture(studio, generation, shelf, seq) for seq in range(generation.num_images)]
+        stacks += [_stack(generation, shelf, number)] if (number := sum(1 for one in made if one.shelf)) else []
+        pictures += made
         left -= generation.num_images
     Job.objects.bulk_create(jobs, batch_size=CHUNK)
     Generation.objects.bulk_create(generations, batch_size=CHUNK)
     GenerationLora.objects.bulk_create(loras, batch_size=CHUNK)
-    PromptWords.objects.bulk_create(words, batch_size=CHUNK)
+    Stack.objects.bulk_create(stacks, batch_size=CHUNK)
     GeneratedImage.objects.bulk_create(pictures, batch_size=CHUNK)
     for shelf_id, number in Counter(picture.shelf_id for picture in pictures if picture.shelf_id).items():
         Shelf.objects.filter(pk=shelf_id).update(images=F("images") + number)
@@ -176,13 +178,19 @@ def _shelf(studio: Studio, generation: Generation, lora: GenerationLora | None) 
     return studio.shelves[kind]
 
 
+def _stack(generation: Generation, shelf: Shelf, images: int) -> Stack:
+    return Stack(
+        generation=generation, shelf=shelf, words=generation.prompt, images=images, day=localdate(generation.created_at)
+    )
+
+
 def _picture(studio: Studio, generation: Generation, shelf: Shelf, seq: int) -> GeneratedImage:
     original, thumbnail, colour = studio.chance.choice(studio.drawn)
     thrown_away = studio.chance.random() < 0.01
     return GeneratedImage(
         owner=generation.owner,
         team=generation.team,
-        created_at=generation.created_at + timedelta(seconds=seq),
+        created_at=generation.created_at,
         generation=generation,
         seq=seq,
         seed=generation.first_seed + seq,

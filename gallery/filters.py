@@ -90,7 +90,7 @@ class ImageFilter(django_filters.FilterSet):
 
     @property
     def is_narrowed(self) -> bool:
-        return bool(self.search.shelf or self.search.image)
+        return bool(self.search.shelf or self.search.image or self.search.words)
 
     @property
     def problems(self) -> list[str]:
@@ -114,9 +114,10 @@ class ImageFilter(django_filters.FilterSet):
         shelves = Shelf.objects.visible_to(self.user)
         return shelves.filter(*self.search.shelf.values()) if self.search.shelf else shelves
 
-    def about_pictures(self, *, without: str = "") -> list[Q]:
-        """The conditions that shelves know nothing of, perhaps without those of one facet."""
-        return [condition for name, condition in self.search.image.items() if name != f"facet:{without}"]
+    def about_pictures(self, *, without: str = "", walked: bool = False) -> list[Q]:
+        """The conditions that shelves know nothing of, perhaps without that of one facet."""
+        own = [condition for name, condition in self.search.image.items() if name != f"facet:{without}"]
+        return own + [words.of_pictures(walked=walked) for words in self.search.words]
 
     @cached_property
     def standing(self) -> QuerySet[GeneratedImage]:
@@ -127,12 +128,12 @@ class ImageFilter(django_filters.FilterSet):
                 return GeneratedImage.objects.filter(shelf__in=[pk for pk, _images in rows])
         return GeneratedImage.objects.on(self.shelves)
 
-    def images(self, *, without: str = "") -> QuerySet[GeneratedImage]:
+    def images(self, *, without: str = "", walked: bool = False) -> QuerySet[GeneratedImage]:
         """What is asked, in no order."""
-        return self.standing.filter(*self.about_pictures(without=without)).order_by()
+        return self.standing.filter(*self.about_pictures(without=without, walked=walked)).order_by()
 
     def filter_queryset(self, queryset: QuerySet[GeneratedImage]) -> QuerySet[GeneratedImage]:
-        return sorted_by(self.order, self.user, with_what_is_shown(self.images(), self.user))
+        return sorted_by(self.order, self.user, with_what_is_shown(self.images(walked=True), self.user))
 
     @property
     def qs(self) -> QuerySet[GeneratedImage]:

@@ -20,13 +20,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from gallery.models import RATINGS, Collection, CollectionItem, Judgement, Tagging
-from generation.models import GenerationLora, PromptWords, View
+from generation.models import GenerationLora, Stack, View
 from generation.schedulers import SCHEDULERS
 from generation.words import Phrase, phrases
 from shoesai.models import User
 
 MAX_TERMS = 30
-COMMON = 2_000  # prompts
+COMMON = 2_000  # stacks of pictures
 _TERM = re.compile(r'(?P<minus>-)?(?:(?P<key>[a-zA-Z]+):)?(?P<value>"[^"]*"?|\S+)')
 _RANGE = re.compile(r"(?P<sign>>=|<=|>|<|=)?(?P<low>\d+(?:\.\d+)?)(?:\.\.(?P<high>\d+(?:\.\d+)?))?")
 _SIGNS = {">": "gt", ">=": "gte", "<": "lt", "<=": "lte", "=": "exact", None: "exact"}
@@ -249,12 +249,38 @@ ALSO = {"owner": "user", "by": "user", "run": "checkpoint"}
 
 
 # --- a whole search -----------------------------------------------------------------------------------------------
+@dataclass(frozen=True)
+class Words:
+    """Phrases that must all be in the prompt, or, negated, must not all be in it."""
+
+    phrases: Sequence[Phrase]
+    negated: bool = False
+
+    @property
+    def of_stacks(self) -> Q:
+        matching = Q(words__matches=self.phrases)
+        return ~matching if self.negated else matching
+
+    def of_pictures(self, *, walked: bool) -> Q:
+        """Rare words are looked up and their pictures fetched; for common ones the pictures are `walked` in order.
+
+        SQLite would fetch and sort all of them in the first way, and look at everything in the second.
+        """
+        stacks = Stack.objects.filter(words__matches=self.phrases)
+        if walked and len(stacks.values_list("pk")[: COMMON + 1]) > COMMON:
+            matching = Q(Exists(stacks.filter(generation=OuterRef("generation"))))
+        else:
+            matching = Q(generation__in=stacks.values("generation"))
+        return ~matching if self.negated else matching
+
+
 @dataclass
 class Search:
     """Conditions by what they are about, so that a facet can count with all but its own."""
 
     shelf: dict[str, Q] = field(default_factory=dict)
     image: dict[str, Q] = field(default_factory=dict)
+    words: list[Words] = field(default_factory=list)
     problems: list[str] = field(default_factory=list)
 
     def add(self, name: str, condition: Q, *, of_shelf: bool) -> None:
@@ -273,10 +299,11 @@ def understand(user: User, text: str) -> Search:
         if term.key:
             _add_key(search, user, term)
         elif term.negated:
-            _add_words(search, [term.value], negated=True)
+            search.words += [Words(one, negated=True) for one in [phrases([term.value])] if one]
         else:
             wanted.append(term.value)
-    _add_words(search, wanted, negated=False)
+    if positive := phrases(wanted):
+        search.words.append(Words(positive))
     return search
 
 
@@ -296,24 +323,6 @@ def _add_key(search: Search, user: User, term: Term) -> None:
         search.problems.append(str(unclear))
         return
     search.add(name, ~condition if term.negated else condition, of_shelf=key.of_shelf)
-
-
-def _add_words(search: Search, texts: list[str], *, negated: bool) -> None:
-    wanted = phrases(texts)
-    if wanted:
-        having = with_words(wanted)
-        search.add("words", ~having if negated else having, of_shelf=False)
-
-
-def with_words(wanted: Sequence[Phrase]) -> Q:
-    """Rare words are looked up and their pictures fetched; for common ones the pictures are walked, newest first.
-
-    SQLite would fetch and sort all of them in the first way, and walk through everything in the second.
-    """
-    matching = PromptWords.objects.filter(words__matches=wanted)
-    if len(matching.values_list("pk")[: COMMON + 1]) > COMMON:
-        return Q(Exists(matching.filter(generation=OuterRef("generation"))))
-    return Q(generation__in=matching.values("generation"))
 
 
 def rating_values(values: list[str]) -> list[int]:

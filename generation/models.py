@@ -75,17 +75,6 @@ class GenerationLora(models.Model):
         constraints = [models.UniqueConstraint(fields=["generation", "position"], name="lora_position")]
 
 
-class PromptWords(models.Model):
-    """A prompt as the search index reads it. Its own integer key is the row number of SQLite's FTS5 table.
-
-    The index itself is made by migration 0002: FTS5 with triggers on SQLite, GIN on PostgreSQL. A migration that
-    changes this table on SQLite must make the triggers again.
-    """
-
-    generation = models.OneToOneField(Generation, on_delete=models.CASCADE, related_name="words")
-    words = WordsField()
-
-
 class Shelf(Owned):
     """The pictures of one owner, for one team, made with the same settings: the gallery's unit of counting.
 
@@ -106,6 +95,26 @@ class Shelf(Owned):
 
     def __str__(self) -> str:
         return f"{self.base_model} {self.width} × {self.height} ({self.images})"
+
+
+class Stack(models.Model):
+    """The pictures of a generation that were made on one day, on one shelf, with their prompt as the index reads it.
+
+    Searches count stacks instead of pictures. The integer key is the row number of SQLite's FTS5 table; a migration
+    that changes this table on SQLite must make the index's triggers again (see migration 0006).
+    """
+
+    generation = models.ForeignKey(Generation, on_delete=models.CASCADE, related_name="stacks")
+    shelf = models.ForeignKey(Shelf, on_delete=models.CASCADE, related_name="stacks")
+    words = WordsField()
+    images = models.PositiveIntegerField(default=0)
+    day = models.DateField(help_text=_("In the site's time zone."))
+
+    class Meta:
+        constraints = [models.UniqueConstraint(fields=["generation", "shelf", "day"], name="one_stack_per_day")]
+
+    def __str__(self) -> str:
+        return f"{self.words[:40]} ({self.images})"
 
 
 class GeneratedImageQuerySet(OwnedQuerySet):

@@ -15,7 +15,7 @@ from PIL import Image
 
 from generation import limits, references, shelves, storage
 from generation.metadata import png_with_recipe, recipe_of
-from generation.models import GeneratedImage, Generation, GenerationLora, PromptWords
+from generation.models import GeneratedImage, Generation, GenerationLora
 from generation.schedulers import DEFAULT, SCHEDULERS
 from shoesai import files
 from shoesai.engine.specs import GenerateSpec
@@ -117,7 +117,6 @@ def _create(user: User, request: GenerationRequest, idempotency_key: str | None,
         GenerationLora(generation=generation, checkpoint=checkpoint, weight=weight, position=position)
         for position, (checkpoint, weight) in enumerate(loras)
     )
-    PromptWords.objects.create(generation=generation, words=generation.prompt)
     return generation
 
 

@@ -1,6 +1,6 @@
-"""Putting pictures on shelves and taking them off, so that every shelf's number stays true.
+"""Putting pictures on shelves and taking them off, so that the numbers of shelves and stacks stay true.
 
-Callers hold a transaction; each change of a picture's shelf and both shelves' numbers happen in it together.
+A picture's shelf and those numbers change in one transaction.
 """
 
 from __future__ import annotations
@@ -8,15 +8,17 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Iterable, Mapping
+from datetime import date
 from typing import Any
 from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Count, F, OuterRef, QuerySet, Subquery
-from django.db.models.functions import Coalesce
+from django.db.models.functions import Coalesce, TruncDate
+from django.utils.timezone import localdate
 
-from generation.models import GeneratedImage, Generation, Shelf
+from generation.models import GeneratedImage, Generation, Shelf, Stack
 from shoesai.models import Team
 
 
@@ -39,36 +41,42 @@ def shelf_for(generation: Generation, team: Team | None, width: int, height: int
     return Shelf.objects.get_or_create(key=key, defaults=same)[0]
 
 
+BATCH = 500
+Place = tuple[UUID, UUID, date]
+"""Generation, shelf and day: where a stack stands."""
+
+
 def place(images: Iterable[GeneratedImage]) -> None:
     """Puts pictures where their generation, team and size belong; what was in the trash is out of it."""
     with transaction.atomic():
         found = _locked(images)
-        _add({shelf: -number for shelf, number in Counter(i.shelf_id for i in found if i.shelf_id).items()})
+        _add({place: -number for place, number in _numbers(found).items()})
         for image in found:
             image.shelf = shelf_for(image.generation, image.team, image.width, image.height)
             image.trashed_at = None
-        GeneratedImage.objects.bulk_update(found, ["shelf", "trashed_at"], batch_size=500)
-        _add(Counter(image.shelf_id for image in found if image.shelf_id))
+        GeneratedImage.objects.bulk_update(found, ["shelf", "trashed_at"], batch_size=BATCH)
+        _add(_numbers(found))
 
 
 def clear(images: QuerySet[GeneratedImage], **changes: Any) -> int:
     """Takes pictures off their shelves and sets `changes` on them; returns how many stood on one."""
     with transaction.atomic():
-        standing = images.filter(shelf__isnull=False).order_by()
-        ids = list(standing.select_for_update(of=("self",)).values_list("pk", "shelf_id"))
-        _add({shelf: -number for shelf, number in Counter(shelf for _pk, shelf in ids if shelf).items()})
-        for start in range(0, len(ids), 500):
-            chosen = [pk for pk, _shelf in ids[start : start + 500]]
+        standing = images.filter(shelf__isnull=False).order_by().select_for_update(of=("self",))
+        found = list(standing.values_list("pk", "generation", "shelf", "created_at"))
+        places = Counter((generation, shelf, localdate(at)) for _pk, generation, shelf, at in found)
+        _add({place: -number for place, number in places.items()})
+        for start in range(0, len(found), BATCH):
+            chosen = [row[0] for row in found[start : start + BATCH]]
             GeneratedImage.objects.filter(pk__in=chosen).update(shelf=None, **changes)
-    return len(ids)
+    return len(found)
 
 
 def hand_over(images: QuerySet[GeneratedImage], team: Team | None) -> int:
     """Shares pictures with a team, or with nobody; returns how many that changed.
 
-    Shelf by shelf, because all the pictures of one go to the same other one: a hundred thousand cost what ten do.
+    Shelf by shelf, because all the pictures of one go to the same other one.
     """
-    numbers: Counter[UUID] = Counter()
+    changes: Counter[Place] = Counter()
     with transaction.atomic():
         standing = GeneratedImage.objects.filter(pk__in=images.order_by().values("pk"), shelf__isnull=False).order_by()
         standing = standing.exclude(shelf__team=team) if team else standing.filter(shelf__team__isnull=False)
@@ -77,28 +85,51 @@ def hand_over(images: QuerySet[GeneratedImage], team: Team | None) -> int:
             some = here.select_related("generation").first()
             if some:  # else somebody was faster
                 target = shelf_for(some.generation, team, some.width, some.height)
-                moved = here.update(team=team, shelf=target)
-                numbers.update({shelf: -moved, target.pk: moved})
-        _add(numbers)
-    return sum(number for number in numbers.values() if number > 0)
+                list(here.select_for_update(of=("self",)).values_list("pk"))  # none may leave between count and change
+                days = here.annotate(day=TruncDate("created_at")).values_list("generation", "day")
+                for generation, day, number in days.annotate(Count("pk")):
+                    changes.update({(generation, shelf, day): -number, (generation, target.pk, day): number})
+                here.update(team=team, shelf=target)
+        _add(changes)
+    return sum(number for number in changes.values() if number > 0)
 
 
 def counted(image: GeneratedImage) -> None:
     """One more, for a picture that was made with its shelf set."""
-    if image.shelf_id:
-        _add({image.shelf_id: 1})
+    with transaction.atomic():
+        _add(_numbers([image]))
+
+
+def _numbers(images: Iterable[GeneratedImage]) -> Counter[Place]:
+    return Counter(
+        (image.generation_id, image.shelf_id, localdate(image.created_at)) for image in images if image.shelf_id
+    )
 
 
 def recount() -> int:
-    """Sets every shelf's number to what stands on it; returns how many were wrong."""
-    standing = GeneratedImage.objects.filter(shelf=OuterRef("pk")).order_by().values("shelf")
-    number = Coalesce(Subquery(standing.annotate(number=Count("pk")).values("number")), 0)
+    """Makes the numbers of shelves and stacks what stands there; returns how many were wrong."""
+    standing = GeneratedImage.objects.filter(shelf__isnull=False).order_by()
+    stacks = standing.annotate(day=TruncDate("created_at")).values_list("generation", "shelf", "day")
     with transaction.atomic():
-        wrong = Shelf.objects.annotate(number=number).exclude(images=F("number"))
-        found = list(wrong.select_for_update(of=("self",)).values_list("pk", "number"))
-        for pk, right in found:
-            Shelf.objects.filter(pk=pk).update(images=right)
-    return len(found)
+        wrong = _recount_shelves(standing)
+        right = {tuple(place): number for *place, number in stacks.annotate(Count("pk")).iterator()}
+        for stack in Stack.objects.iterator():
+            if right.get((stack.generation_id, stack.shelf_id, stack.day)) == stack.images:
+                del right[stack.generation_id, stack.shelf_id, stack.day]
+            else:
+                stack.delete()
+                wrong += 1
+        _add_to_stacks(right)
+    return wrong + len(right)
+
+
+def _recount_shelves(standing: QuerySet[GeneratedImage]) -> int:
+    here = standing.filter(shelf=OuterRef("pk")).values("shelf").annotate(number=Count("pk")).values("number")
+    counted = Shelf.objects.annotate(number=Coalesce(Subquery(here), 0))
+    wrong = list(counted.exclude(images=F("number")).select_for_update(of=("self",)).values_list("pk", "number"))
+    for pk, right in wrong:
+        Shelf.objects.filter(pk=pk).update(images=right)
+    return len(wrong)
 
 
 def _locked(images: Iterable[GeneratedImage]) -> list[GeneratedImage]:
@@ -112,7 +143,38 @@ def _locked(images: Iterable[GeneratedImage]) -> list[GeneratedImage]:
     )
 
 
-def _add(numbers: dict[UUID, int]) -> None:
+def _add(numbers: Mapping[Place, int]) -> None:
     """In the order of their keys, so that two transactions never wait for each other."""
-    for shelf, number in sorted(numbers.items()):
+    by_shelf: Counter[UUID] = Counter()
+    for (_generation, shelf, _day), number in numbers.items():
+        by_shelf[shelf] += number
+    for shelf, number in sorted(by_shelf.items()):
         Shelf.objects.filter(pk=shelf).update(images=F("images") + number)
+    _add_to_stacks(numbers)
+
+
+def _add_to_stacks(numbers: Mapping[Place, int]) -> None:
+    """Some hundred generations at a time, since a selection may hold a whole gallery."""
+    places = sorted(numbers)
+    for start in range(0, len(places), BATCH):
+        chosen = places[start : start + BATCH]
+        generations = {generation for generation, _shelf, _day in chosen}
+        touched = Stack.objects.filter(generation__in=generations).order_by("pk").select_for_update()
+        here = {(stack.generation_id, stack.shelf_id, stack.day): stack for stack in touched}
+        missing = [place for place in chosen if place not in here]
+        here |= _new_stacks(missing)
+        for place in chosen:
+            here[place].images += numbers[place]
+        Stack.objects.bulk_create([here[place] for place in missing])
+        Stack.objects.bulk_update([here[place] for place in chosen if place not in missing], ["images"])
+        Stack.objects.filter(generation__in=generations, images=0).delete()
+
+
+def _new_stacks(places: list[Place]) -> dict[Place, Stack]:
+    prompts = dict(Generation.objects.filter(pk__in={place[0] for place in places}).values_list("pk", "prompt"))
+    return {
+        (generation, shelf, day): Stack(
+            generation_id=generation, shelf_id=shelf, day=day, words=prompts[generation], images=0
+        )
+        for generation, shelf, day in places
+    }

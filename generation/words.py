@@ -13,7 +13,7 @@ from typing import Any
 
 from django.db import models
 
-FTS_TABLE = "generation_words_fts"
+FTS_TABLE = "generation_stack_fts"
 _NOT_A_WORD = re.compile(r"[\W_]+")
 
 Phrase = Sequence[str]

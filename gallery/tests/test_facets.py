@@ -17,7 +17,7 @@ from gallery.filters import ImageFilter
 from gallery.models import Judgement, Tag, Tagging
 from gallery.paging import neighbours, page_of
 from generation import shelves
-from generation.models import GeneratedImage, Shelf
+from generation.models import GeneratedImage, Shelf, Stack
 from generation.tests.test_portal_generate import checkpoint_of
 from shoesai.models import User
 from shoesai.testing import BaseTestCase, finished_generation
@@ -61,6 +61,7 @@ class FilledGallery(BaseTestCase):
             )
             cls.make_something_of(generation.images.all(), chance)
         finished_generation(cls.bob, model_name=checkpoint.name)
+        shelves.recount()  # some were made older
 
     @classmethod
     def make_something_of(cls, images: Any, chance: random.Random) -> None:
@@ -91,6 +92,8 @@ class FacetsTest(FilledGallery):
     def compare_with_choosing(self, facets: Facets, chosen: dict[str, list[str]]) -> None:
         for facet in facets.facets:
             for option in facet.options:
+                if "-" in option.value:  # a month that was chosen; it is no option and leads nowhere by itself
+                    continue
                 shown = narrowed_by(self.alice, **{**chosen, facet.name: [option.value]}).qs.count()
                 self.assertEqual(option.count, shown, (chosen, facet.name, option.value))
                 self.assertTrue(option.count or option.selected)
@@ -136,6 +139,7 @@ class FacetsTest(FilledGallery):
 class PagingTest(FilledGallery):
     def test_pages_in_every_order_hold_each_picture_once_and_neighbours_agree(self) -> None:
         GeneratedImage.objects.filter(seq=1).update(created_at=timezone.now())
+        shelves.recount()
         for parameters in ({}, {"sort": "oldest"}, {"sort": "rating"}, {"q": "red", "sort": "rating"}):
             narrowed = narrowed_by(self.alice, **parameters)
             everything = list(narrowed.qs)
@@ -198,7 +202,10 @@ class ShelvesTest(FilledGallery):
 
     def test_a_wrong_number_is_found_and_mended(self) -> None:
         Shelf.objects.update(images=77)
-        self.assertEqual(shelves.recount(), Shelf.objects.count())
+        stack = Stack.objects.first()
+        assert stack
+        stack.delete()
+        self.assertEqual(shelves.recount(), Shelf.objects.count() + 1)
         self.assert_true()
 
     def test_new_pictures_are_private_for_whoever_wants_that(self) -> None:

@@ -73,8 +73,9 @@ class SearchTest(BaseTestCase):
 
     def test_a_changed_and_a_deleted_prompt_leave_the_index(self) -> None:
         shoe = self.picture(prompt="red sneakers")
-        shoe.generation.words.words = "Green boots"
-        shoe.generation.words.save()
+        stack = shoe.generation.stacks.get()
+        stack.words = "Green boots"
+        stack.save()
         self.assertEqual((self.found("red"), self.found("green")), ([], [shoe]))
         shoe.generation.delete()
         self.assertEqual(self.found("green"), [])
