@@ -16,6 +16,7 @@ from django.utils import timezone
 from gallery.judging import AT_ONCE, Images, keys_of
 from generation import shelves
 from generation.models import GeneratedImage
+from generation.references import let_go
 from shoesai import files
 from shoesai.models import User
 
@@ -55,8 +56,10 @@ def delete_forever(images: Images) -> int:
 
 
 def _delete(images: Images) -> int:
-    held = {sha256 for pair in images.values_list("blob", "thumbnail") for sha256 in pair}
+    rows = list(images.values_list("blob", "thumbnail", "recreations__blob", "generation"))
+    held = {sha256 for *blobs, _generation in rows for sha256 in blobs if sha256}
     _rows, kinds = images.delete()
+    held |= let_go({generation for *_blobs, generation in rows})
     for sha256 in sorted(held):
         files.discard(sha256)
     return kinds.get(GeneratedImage._meta.label, 0)

@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
-from gallery import export_views, picture_views, selection_views, views
+from gallery import export_views, picture_views, recreation_views, selection_views, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.gallery, name="gallery"),
@@ -15,4 +15,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<uuid:pk>/", picture_views.image, name="image"),
     path("<uuid:pk>/judge/", selection_views.judge, name="image-judge"),
     path("<uuid:pk>/metadata/", picture_views.image_metadata, name="image-metadata"),
+    path("<uuid:pk>/recreate/", recreation_views.recreate, name="image-recreate"),
+    path("<uuid:pk>/recreation/<uuid:recreation>/", recreation_views.recreation, name="recreation"),
+    path("<uuid:pk>/recreation/<uuid:recreation>/file/", recreation_views.recreation_file, name="recreation-file"),
 ]

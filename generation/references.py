@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from datetime import timedelta
 from typing import IO, Any
+from uuid import UUID
 
 from django.db import transaction
 from django.db.models import Q
@@ -14,7 +16,7 @@ from django.utils.translation import gettext as _
 from generation import limits
 from generation.models import GeneratedImage, Generation, Upload
 from shoesai import files
-from shoesai.models import Blob, User
+from shoesai.models import Blob, Job, User
 from shoesai.pictures import NotAPicture, read_picture
 
 LONGEST_SIDE = 2048  # twice what a picture can have; a photo of 40 megapixels would only lie there
@@ -57,6 +59,15 @@ def hold_reference(user: User, sha256: str) -> Blob | None:
     if _SHA256.fullmatch(sha256):
         Upload.objects.filter(owner=user, blob=sha256).update(created_at=timezone.now())
     return find_reference(user, sha256)
+
+
+def let_go(generations: Iterable[UUID]) -> set[str]:
+    """Generations of which no picture is left start from nothing any more; whose bytes may go is returned."""
+    with transaction.atomic():
+        bare = Generation.objects.filter(pk__in=list(generations), images=None, reference__isnull=False)
+        found = dict(bare.exclude(job__state__in=Job.LIVE).values_list("pk", "reference"))
+        Generation.objects.filter(pk__in=found).update(reference=None, strength=None)
+    return set(found.values())
 
 
 def sweep_uploads() -> int:

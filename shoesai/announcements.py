@@ -19,7 +19,7 @@ from shoesai.sentences import said
 
 NEWS_FOR = timedelta(days=1)
 MOST_AT_ONCE = 3
-QUIET = [*HOUSEKEEPING, "measure_training"]  # the page that asked for a measurement shows it
+QUIET = [*HOUSEKEEPING, "measure_training", "recreate"]  # the page that asked for one shows what came of it
 FINISHED = {
     "generate": gettext_lazy("Generation finished: %(what)s"),
     "train": gettext_lazy("Training finished: %(what)s"),

@@ -21,18 +21,17 @@ from shoesai.models import Blob
 def publish(data: bytes, mime: str) -> Blob:
     """Stores bytes under their SHA-256 and returns the row; the same bytes twice are one blob."""
     digest = hashlib.sha256(data).hexdigest()
-    path = path_of(digest)
-    if not _holds(path, digest):
-        _write(path, data)
+    if not is_whole(digest):
+        _write(path_of(digest), data)
     blob, _ = Blob.objects.get_or_create(sha256=digest, defaults={"size": len(data), "mime": mime})
     return blob
 
 
-def _holds(path: Path, digest: str) -> bool:
+def is_whole(sha256: str) -> bool:
     """Its bytes are looked at, not its size: what has rotted is mended by publishing it again."""
     try:
-        with path.open("rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest() == digest
+        with path_of(sha256).open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest() == sha256
     except FileNotFoundError:
         return False
 

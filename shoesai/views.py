@@ -34,8 +34,8 @@ def is_htmx(request: HttpRequest) -> bool:
 # --- jobs -------------------------------------------------------------------------------------------------------
 def jobs_of(user: User) -> QuerySet[Job]:
     visible = Job.objects.visible_to(user).exclude(kind__in=HOUSEKEEPING)
-    visible = visible.select_related("generation", "owner").prefetch_related("training_runs").defer("preview")
-    return queue.with_positions(visible)
+    visible = visible.select_related("generation", "recreation__image__generation", "owner").defer("preview")
+    return queue.with_positions(visible.prefetch_related("training_runs"))
 
 
 @login_required

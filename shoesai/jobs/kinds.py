@@ -30,6 +30,7 @@ class Kind:
 
 KINDS: dict[str, Kind] = {
     "generate": Kind("gpu", "generation.tasks.generate_images", priority=0),
+    "recreate": Kind("gpu", "generation.tasks.recreate_image", priority=0),
     "train": Kind(
         "gpu", "training.tasks.train_lora", priority=10, on_change="training.services.follow_job", yields=True
     ),

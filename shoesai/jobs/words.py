@@ -6,6 +6,7 @@ from django.utils.translation import gettext_lazy as _
 
 KIND_LABELS = {
     "generate": _("Generation"),
+    "recreate": _("Re-creation"),
     "train": _("Training"),
     "measure_training": _("Measurement"),
     "add_base_model": _("Base model"),
