@@ -2,19 +2,26 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
+from functools import cached_property
 from typing import Any, cast
+from uuid import UUID
 
 from django import forms
+from django.urls import NoReverseMatch, reverse
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from generation import limits
 from generation.limits import Limit
-from generation.models import GeneratedImage
+from generation.model_cards import ModelCard, card_of
+from generation.presets import FIELDS as PRESET_FIELDS
 from generation.schedulers import CHOICES, DEFAULT
 from generation.services import GenerationRequest, LoraChoice
+from generation.variations import BadTemplate, expand
 from shoesai.models import User
-from training.models import BaseModel, Checkpoint
+from training.models import BaseModel, Checkpoint, Family
 
 CUSTOM = "custom"
 # Width and height as fractions of the base model's resolution.
@@ -22,6 +29,8 @@ SHAPES: dict[str, tuple[Any, float, float]] = {
     "square": (_("Square"), 1.0, 1.0),
     "landscape": (_("Landscape 4:3"), 1.0, 0.75),
     "portrait": (_("Portrait 3:4"), 0.75, 1.0),
+    "wide": (_("Wide 3:2"), 1.0, 2 / 3),
+    "tall": (_("Tall 2:3"), 2 / 3, 1.0),
 }
 
 
@@ -36,30 +45,45 @@ def shape_of(width: int, height: int, resolution: int) -> str:
 
 @dataclass(frozen=True)
 class Range:
-    """What is allowed, and the everyday range `low` to `high` that the slider spans."""
+    """What is allowed, and the everyday range `low` to `high` that the slider spans until somebody wants more."""
 
     limit: Limit
-    low: int
-    high: int
+    low: float
+    high: float
     slide: float = 1
     step: str = "1"
 
 
-def _bounds(limit: Limit) -> dict[str, int]:
+def _bounds(limit: Limit) -> dict[str, float]:
     return {"min": limit.low, "max": limit.high, "step": limit.step}
 
 
 class ModelSelect(forms.Select):
     """Options know their base model, so that the page can name sizes in pixels and follow its guidance."""
 
-    bases: dict[str, BaseModel]
+    bases: Mapping[str, BaseModel] = {}
 
     def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
         option = super().create_option(name, value, *args, **kwargs)
         base = self.bases.get(str(value))
         if base:
-            option["attrs"] |= {"data-resolution": base.resolution, "data-guidance": f"{base.guidance_scale:g}"}
+            option["attrs"] |= {
+                "data-resolution": base.resolution,
+                "data-guidance": f"{base.guidance_scale:g}",
+                "data-family": base.family,
+            }
         return option
+
+
+@dataclass(frozen=True)
+class LoraRow:
+    name: forms.BoundField
+    weight: forms.BoundField
+    card: ModelCard | None
+
+    @property
+    def is_used(self) -> bool:
+        return bool(self.name.value()) or bool(self.name.errors) or bool(self.weight.errors)
 
 
 class GenerateForm(forms.Form):
@@ -84,26 +108,41 @@ class GenerateForm(forms.Form):
     width = forms.IntegerField(label=_("Width"), required=False)
     height = forms.IntegerField(label=_("Height"), required=False)
     scheduler = forms.ChoiceField(label=_("Scheduler"), choices=CHOICES, initial=DEFAULT)
+    reference_file = forms.FileField(
+        label=_("Reference picture"),
+        required=False,
+        widget=forms.FileInput(attrs={"accept": "image/png, image/jpeg, image/webp"}),
+    )
+    reference = forms.CharField(required=False, widget=forms.HiddenInput)
+    reference_image = forms.UUIDField(required=False, widget=forms.HiddenInput)
+    strength = forms.FloatField(label=_("Strength"), required=False, initial=limits.DEFAULT_STRENGTH)
 
     RANGES = {
         "num_images": Range(limits.NUM_IMAGES, low=1, high=10),
         "num_inference_steps": Range(limits.NUM_INFERENCE_STEPS, low=25, high=100),
-        "guidance_scale": Range(limits.GUIDANCE_SCALE, low=1, high=15, slide=0.5, step="any"),
+        "guidance_scale": Range(limits.GUIDANCE_SCALE, low=5, high=15, slide=0.5, step="any"),
+        "strength": Range(limits.STRENGTH, low=0.1, high=1, slide=0.05, step="any"),
     }
+    SLIDERS = ("num_images", "num_inference_steps", "guidance_scale")
 
     def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.user = user
+        self.prompts: list[str] = []
+        self.notes: list[str] = []
         self.bases = list(BaseModel.objects.all())
         self.checkpoints = list(
             Checkpoint.objects.visible_to(user).select_related("run__base_model").order_by("-run__created_at", "-step")
         )
         self._offer_models()
+        self._add_loras()
+        self._leave_out_what_is_gone()
         base = self.base()
-        self.fields["guidance_scale"].initial = base.guidance_scale if base else None
+        self.fields["guidance_scale"].initial = f"{base.guidance_scale:g}" if base else None
         self._offer_sizes()
         self._mark_ranges()
-        self._add_loras()
 
+    # --- what is offered --------------------------------------------------------------------------------------------
     def _offer_models(self) -> None:
         groups: dict[str, list[tuple[str, str]]] = {}
         for checkpoint in self.checkpoints:
@@ -115,6 +154,29 @@ class GenerateForm(forms.Form):
         widget.bases = {base.name: base for base in self.bases} | {
             checkpoint.name: checkpoint.run.base_model for checkpoint in self.checkpoints
         }
+
+    def _add_loras(self) -> None:
+        families = dict(Family.choices)
+        choices = [("", _("none"))] + [
+            (checkpoint.name, f"{checkpoint.name} ({families[checkpoint.family]})") for checkpoint in self.checkpoints
+        ]
+        for index in range(limits.LORAS):
+            select = ModelSelect(choices=choices)
+            select.bases = self.fields["model_name"].widget.bases
+            self.fields[f"lora_{index}"] = forms.CharField(label=_("LoRA"), required=False, widget=select)
+            weight = forms.NumberInput(attrs={**_bounds(limits.LORA_WEIGHT), "step": "any"})
+            self.fields[f"weight_{index}"] = forms.FloatField(
+                label=_("Weight"), required=False, initial=1.0, widget=weight
+            )
+
+    def _leave_out_what_is_gone(self) -> None:
+        """A preset or a recipe may name a model that this user does not have; say so and go on without it."""
+        known = self.fields["model_name"].widget.bases
+        for name in ("model_name", *(f"lora_{index}" for index in range(limits.LORAS))):
+            wanted = self.initial.get(name)
+            if wanted and wanted not in known:
+                del self.initial[name]
+                self.notes.append(gettext("%(name)s is not there for you; it was left out.") % {"name": wanted})
 
     def base(self) -> BaseModel | None:
         """Of the model that the form shows now."""
@@ -139,35 +201,62 @@ class GenerateForm(forms.Form):
             attrs={"inputmode": "numeric", "placeholder": _("random"), "autocomplete": "off", "maxlength": 20}
         )
 
-    def _add_loras(self) -> None:
-        choices = [("", _("none")), *((checkpoint.name, checkpoint.name) for checkpoint in self.checkpoints)]
+    # --- for the template -------------------------------------------------------------------------------------------
+    @cached_property
+    def lora_rows(self) -> list[LoraRow]:
+        base = self.base()
+        rows = []
         for index in range(limits.LORAS):
-            self.fields[f"lora_{index}"] = forms.CharField(
-                label=_("LoRA"), required=False, widget=forms.Select(choices=choices)
-            )
-            self.fields[f"weight_{index}"] = forms.FloatField(
-                label=_("Weight"),
-                required=False,
-                initial=1.0,
-                widget=forms.NumberInput(attrs={**_bounds(limits.LORA_WEIGHT), "step": "any"}),
-            )
+            name = self[f"lora_{index}"]
+            card = card_of(self.user, name.value(), base) if name.value() else None
+            rows.append(LoraRow(name, self[f"weight_{index}"], card))
+        return rows
 
-    def lora_rows(self) -> list[tuple[forms.BoundField, forms.BoundField]]:
-        return [(self[f"lora_{index}"], self[f"weight_{index}"]) for index in range(limits.LORAS)]
+    def loras_used(self) -> int:
+        return sum(row.is_used for row in self.lora_rows)
 
-    def uses_loras(self) -> bool:
-        return any(name.value() for name, _weight in self.lora_rows()) or bool(self.errors.get("lora_0"))
+    def model_card(self) -> ModelCard | None:
+        return card_of(self.user, str(self["model_name"].value()))
+
+    def has_reference(self) -> bool:
+        return bool(self["reference"].value() or self["reference_image"].value())
+
+    def reference_address(self) -> str:
+        """Of a preview; the address itself decides who sees it."""
+        image, sha256 = self["reference_image"].value(), self["reference"].value()
+        try:
+            return reverse("image-thumbnail", args=[image]) if image else reverse("reference-file", args=[sha256])
+        except NoReverseMatch:
+            return ""
+
+    def reference_errors(self) -> list[str]:
+        return [str(error) for name in REFERENCE_FIELDS for error in self[name].errors]
 
     def slider(self, name: str) -> dict[str, Any]:
         """Field and slider of a number, for the template."""
         return {"field": self[name], **asdict(self.RANGES[name])}
 
-    def sliders(self) -> list[dict[str, Any]]:
-        return [self.slider(name) for name in self.RANGES]
+    def sliders(self) -> Iterator[dict[str, Any]]:
+        return map(self.slider, self.SLIDERS)
+
+    def strength_slider(self) -> dict[str, Any]:
+        return self.slider("strength")
+
+    # --- what was asked ---------------------------------------------------------------------------------------------
+    def clean_prompt(self) -> str:
+        typed: str = self.cleaned_data["prompt"]
+        try:
+            self.prompts = expand(typed)
+        except BadTemplate as problem:
+            raise forms.ValidationError(str(problem)) from problem
+        return typed
 
     def to_request(self) -> GenerationRequest:
+        """Its prompt is the template as typed; `prompts` are what it stands for."""
         data = self.cleaned_data
         width, height = self._chosen_size()
+        reference_image: UUID | None = data["reference_image"]
+        reference = None if reference_image else data["reference"] or None
         return GenerationRequest(
             prompt=data["prompt"],
             negative_prompt=data["negative_prompt"],
@@ -180,6 +269,9 @@ class GenerateForm(forms.Form):
             height=height,
             scheduler=data["scheduler"],
             loras=tuple(self._chosen_loras()),
+            reference=reference,
+            reference_image=reference_image,
+            strength=data["strength"] if reference or reference_image else None,
         )
 
     def _chosen_size(self) -> tuple[int | None, int | None]:
@@ -188,18 +280,25 @@ class GenerateForm(forms.Form):
             return self.cleaned_data["width"], self.cleaned_data["height"]
         return size_of(shape, self.resolution())
 
-    def _chosen_loras(self) -> list[LoraChoice]:
-        chosen = []
+    def _chosen_loras(self) -> Iterator[LoraChoice]:
         for index in range(limits.LORAS):
             weight = self.cleaned_data[f"weight_{index}"]
             if self.cleaned_data[f"lora_{index}"]:
-                chosen.append(LoraChoice(self.cleaned_data[f"lora_{index}"], 1.0 if weight is None else weight))
-        return chosen
+                yield LoraChoice(self.cleaned_data[f"lora_{index}"], 1.0 if weight is None else weight)
+
+    def to_preset(self, *, with_prompt: bool) -> dict[str, Any]:
+        """Of a valid form: what its fields hold, without what is empty."""
+        names = (*PRESET_FIELDS, "prompt") if with_prompt else PRESET_FIELDS
+        data = {name: self.cleaned_data[name] for name in names}
+        for index in range(limits.LORAS):
+            if not data[f"lora_{index}"]:
+                del data[f"lora_{index}"], data[f"weight_{index}"]
+        return {name: value for name, value in data.items() if value not in (None, "")}
 
     def show_problems(self, errors: dict[str, str]) -> None:
         """Puts what the service refused beside the fields that said it."""
         for name, text in errors.items():
-            field = "lora_0" if name == "loras" else name
+            field = {"loras": "lora_0", "template": "prompt"}.get(name, name)
             if name in ("width", "height") and self.cleaned_data.get("size") != CUSTOM:
                 field = "size"
             words = text[0].upper() + text[1:]
@@ -209,27 +308,4 @@ class GenerateForm(forms.Form):
                 self.add_error(None, f"{name}: {text}")
 
 
-def settings_of(image: GeneratedImage) -> dict[str, Any]:
-    """What the form must hold to make this picture again."""
-    generation = image.generation
-    loras = list(generation.loras.select_related("checkpoint__run"))
-    names = [lora.checkpoint.name for lora in loras]
-    if names and names[0] == generation.model_name:
-        loras = loras[1:]  # the model's own checkpoint is not an extra
-    shape = shape_of(generation.width, generation.height, generation.base_model.resolution)
-    initial: dict[str, Any] = {
-        "prompt": generation.prompt,
-        "negative_prompt": generation.negative_prompt,
-        "model_name": generation.model_name,
-        "num_images": 1,
-        "num_inference_steps": generation.num_inference_steps,
-        "guidance_scale": f"{generation.guidance_scale:g}",
-        "seed": image.seed_number,
-        "size": shape,
-        "scheduler": generation.scheduler,
-    }
-    if shape == CUSTOM:
-        initial |= {"width": generation.width, "height": generation.height}
-    for index, lora in enumerate(loras):
-        initial |= {f"lora_{index}": lora.checkpoint.name, f"weight_{index}": f"{lora.weight:g}"}
-    return initial
+REFERENCE_FIELDS = ("reference_file", "reference", "reference_image")

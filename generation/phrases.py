@@ -157,6 +157,14 @@ NEGATIVE = """
     """
 
 
+# For an empty page.
+IDEAS = (
+    "red leather sneakers with a white sole, side view, on white background",
+    "brown suede ankle boots, three-quarter view, product photography",
+    "{black|white|navy} canvas high-tops with a gum sole, side view",
+)
+
+
 def _lines(text: str) -> tuple[str, ...]:
     return tuple(line.strip() for line in text.strip().splitlines())
 

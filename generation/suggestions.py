@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
 from functools import lru_cache
@@ -87,9 +87,10 @@ def _next_phrases(user: User, field: Field, text: str) -> list[Suggestion]:
     """Phrases that begin like what was typed since the last comma, or else like its last word."""
     beginning, word = _last_phrase(text), _last_word(text)
     taken = {part.strip().casefold() for part in _BORDER.split(text)}
+    known = _known_phrases(user, field)
     found: dict[str, Suggestion] = {}
     for fragment in dict.fromkeys((beginning, word)):
-        for phrase, source, uses in _known_phrases(user, field):
+        for phrase, source, uses in known:
             if len(found) >= PHRASES_SHOWN:
                 return list(found.values())
             if phrase not in taken and phrase.startswith(fragment.casefold()):
@@ -107,20 +108,20 @@ def _last_word(text: str) -> str:
     return words[-1] if len(words[-1]) > 1 else _last_phrase(text)
 
 
-def _known_phrases(user: User, field: Field) -> Iterable[tuple[str, Source, int]]:
+def _known_phrases(user: User, field: Field) -> list[tuple[str, Source, int]]:
     if field == "negative_prompt":
         return [(phrase, "phrases", 0) for phrase in NEGATIVE_PHRASES]
     captions: Counter[str] = Counter()
     for version in _newest_versions(user):
         captions.update(phrases_of(version))
-    said = [(phrase, "captions", uses) for phrase, uses in captions.most_common()]
+    said: list[tuple[str, Source, int]] = [(phrase, "captions", uses) for phrase, uses in captions.most_common()]
     return said + [(phrase, "phrases", 0) for phrase in PROMPT_PHRASES if phrase not in captions]
 
 
 def _newest_versions(user: User) -> list[UUID]:
     newest = DatasetVersion.objects.filter(dataset=OuterRef("pk")).order_by("-number").values("pk")[:1]
     datasets = Dataset.objects.visible_to(user).annotate(newest=Subquery(newest)).filter(newest__isnull=False)
-    return list(datasets.order_by("-created_at").values_list("newest", flat=True).distinct()[:DATASETS])
+    return list(datasets.order_by("-created_at").values_list("newest", flat=True)[:DATASETS])
 
 
 @lru_cache(maxsize=128)  # a version never changes

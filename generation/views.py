@@ -1,165 +1,181 @@
-"""The Generate page, its living fragments, and every byte of a generated picture."""
+"""The Generate page, its living results, and every byte of a generated picture."""
 
 from __future__ import annotations
 
-import hashlib
-from dataclasses import dataclass
-from functools import cached_property
-from typing import Any
+from datetime import datetime
+from uuid import UUID
 
+from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.db.models import Q
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
-from django.utils.cache import get_conditional_response
-from django.views.decorators.http import require_http_methods, require_safe
+from django.utils.dateparse import parse_datetime
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from generation.forms import GenerateForm, settings_of
+from generation import limits
+from generation.batches import request_prompts
+from generation.forms import GenerateForm
+from generation.live import generations_of, views_of
 from generation.media import blob_bytes, picture_bytes, variant_bytes, visible_image
-from generation.models import GeneratedImage, Generation
-from generation.references import find_reference
-from generation.services import InvalidRequest, request_generation
+from generation.models import Generation
+from generation.prefill import prefill
+from generation.references import find_reference, keep_reference
+from generation.services import InvalidRequest
+from generation.studio import form_of, form_or_page, is_htmx, live_context, page
+from generation.uploads import bounded_uploads
 from generation.variants import UnknownVariant
 from shoesai.auth import caller
+from shoesai.jobs import queue
 from shoesai.jobs.queue import QuotaReached
 from shoesai.models import Job, User
-from shoesai.templatetags.portal import doing
+from shoesai.pictures import NotAPicture
 
-GENERATIONS_SHOWN = 12
+SEEN_AT_MOST = 100
 
 
 # --- the page ---------------------------------------------------------------------------------------------------
+@bounded_uploads
 @login_required
 @require_http_methods(["GET", "HEAD", "POST"])
 def generate(request: HttpRequest) -> HttpResponse:
     if request.method == "POST":
         return _start(request)
-    form = GenerateForm(user=caller(request), initial=_prefill(request))
-    return _page(request, form)
+    return page(request, GenerateForm(user=caller(request), initial=prefill(caller(request), request.GET)))
 
 
 def _start(request: HttpRequest) -> HttpResponse:
-    """The same post serves a browser without JavaScript (redirect) and htmx (the new generation's fragment)."""
-    form = GenerateForm(request.POST, user=caller(request))
-    generation = _try(form, caller(request))
-    htmx = getattr(request, "htmx", False)
-    if generation is None:
-        if not htmx:
-            return _page(request, form, status=422)
-        response = render(request, "generation/_form.html", {"form": form}, status=422)
-        response["HX-Retarget"] = "#generate-form"
-        response["HX-Reswap"] = "outerHTML"
-        return response
-    if not htmx:
-        return redirect(f"{reverse('generate')}#generation-{generation.pk}")
-    response = render(request, "generation/_generation.html", {"view": GenerationView(generation)})
-    response["HX-Trigger"] = "generated, jobs-changed"
+    """The same post serves a browser without JavaScript (redirect) and htmx (the new generations' cards)."""
+    form = _posted(request)
+    generations = _try(form, caller(request))
+    if not generations:
+        return form_or_page(request, form, status=422)
+    if not is_htmx(request):
+        return redirect(f"{reverse('generate')}#generation-{generations[-1].pk}")
+    fresh = generations_of(caller(request)).filter(pk__in=[generation.pk for generation in generations])
+    views = views_of(list(fresh.order_by("-created_at", "-id")))
+    response = render(request, "generation/_started.html", {"views": views, "live": live_context(views)})
+    response["HX-Trigger-After-Settle"] = "generated, jobs-changed"  # when the page knows the new cards
     return response
 
 
-def _try(form: GenerateForm, user: User) -> Generation | None:
-    if not form.is_valid():
-        return None
+def _posted(request: HttpRequest) -> GenerateForm:
+    """The form with an uploaded reference kept already, so that a refusal elsewhere does not lose it."""
+    data, problem = request.POST.copy(), ""
     try:
-        return request_generation(user=user, request=form.to_request())
+        sha256 = _keep_upload(request)
+        if sha256:
+            data["reference"], data["reference_image"] = sha256, ""
+    except NotAPicture as error:
+        problem = str(error)
+    form = GenerateForm(data, user=caller(request))
+    if problem:
+        form.add_error("reference_file", _("The picture %(problem)s") % {"problem": problem})
+    return form
+
+
+def _keep_upload(request: HttpRequest) -> str:
+    """The SHA-256 of the reference that came along, or nothing. Raises NotAPicture."""
+    if "reference_file" in request.too_large:  # type: ignore[attr-defined]
+        raise NotAPicture(_("is larger than %(most)d MB.") % {"most": limits.REFERENCE_BYTES // 1024 // 1024})
+    upload = request.FILES.get("reference_file")
+    return keep_reference(caller(request), upload).sha256 if upload else ""
+
+
+def _try(form: GenerateForm, user: User) -> list[Generation]:
+    if not form.is_valid():
+        return []
+    try:
+        return request_prompts(user=user, request=form.to_request(), prompts=form.prompts)
     except InvalidRequest as problem:
         form.show_problems(problem.errors)
     except QuotaReached as problem:
         form.add_error(None, str(problem))
-    return None
+    return []
 
 
-def _page(request: HttpRequest, form: GenerateForm, status: int = 200) -> HttpResponse:
-    mine = generations_of(caller(request)).filter(owner=caller(request))
-    views = [GenerationView(generation) for generation in mine.order_by("-created_at")[:GENERATIONS_SHOWN]]
-    context = {"form": form, "views": views, "live": any(view.job.is_live for view in views)}
-    return render(request, "generation/generate.html", context, status=status)
+@bounded_uploads
+@login_required
+@require_http_methods(["GET", "HEAD", "POST"])
+def form(request: HttpRequest) -> HttpResponse:
+    """GET: the form as an address of the page would fill it. POST: what is in it now, with `change` laid over it."""
+    user = caller(request)
+    if request.method != "POST":
+        return form_or_page(request, GenerateForm(user=user, initial=prefill(user, request.GET)))
+    change = prefill(user, QueryDict(request.POST.get("change", "")))
+    return form_or_page(request, form_of(user, request.POST, **change))
 
 
-def _prefill(request: HttpRequest) -> dict[str, Any]:
-    """`?from=<image>` takes all its settings, `?model=` and `?prompt=` only theirs."""
-    initial: dict[str, Any] = {}
-    if "from" in request.GET:
-        initial = settings_of(visible_image(caller(request), request.GET["from"]))
-    named = {"model_name": request.GET.get("model"), "prompt": request.GET.get("prompt")}
-    return initial | {name: value for name, value in named.items() if value}
+@bounded_uploads
+@login_required
+@require_POST
+def reference(request: HttpRequest) -> HttpResponse:
+    """A picture that was dropped, pasted or picked: kept, and shown in the form's own piece."""
+    posted = _posted(request)
+    status = 422 if posted.reference_errors() else 200
+    return render(request, "generation/_reference.html", {"form": posted}, status=status)
 
 
-# --- one generation, alive until its job ends --------------------------------------------------------------------
-def generations_of(user: User) -> QuerySet[Generation]:
-    return (
-        Generation.objects.visible_to(user)
-        .select_related("job", "base_model", "owner")
-        .prefetch_related("images", "loras__checkpoint__run")
-    )
+# --- the results ------------------------------------------------------------------------------------------------
+@login_required
+@require_safe
+def live(request: HttpRequest) -> HttpResponse:
+    """What has changed among the cards that the page shows (`seen=<id>:<version>`) or is newer than they (`since`)."""
+    seen = dict(_seen(text) for text in request.GET.getlist("seen")[:SEEN_AT_MOST])
+    since = _moment(request.GET.get("since", ""))
+    mine = generations_of(caller(request)).filter(owner=caller(request)).order_by("-created_at", "-id")
+    views = views_of(list(mine.filter(Q(pk__in=seen) | Q(created_at__gt=since))[:SEEN_AT_MOST]))
+    fresh = [view for view in views if view.generation.pk not in seen]
+    changed = [view for view in views if view not in fresh and view.version != seen[view.generation.pk]]
+    if not fresh and not changed:
+        return HttpResponse(status=204)
+    context = {"fresh": fresh, "changed": changed, "live": live_context(views, since)}
+    response = render(request, "generation/_live.html", context)
+    if any(not view.job.is_live for view in views):
+        response["HX-Trigger"] = "jobs-ended"
+    return response
 
 
-@dataclass
-class GenerationView:
-    """What the fragment shows of a generation."""
+def _seen(text: str) -> tuple[UUID, str]:
+    pk, _colon, version = text.partition(":")
+    try:
+        return UUID(pk), version
+    except ValueError as error:
+        raise Http404 from error
 
-    generation: Generation
 
-    @property
-    def job(self) -> Job:
-        return self.generation.job
-
-    @cached_property
-    def images(self) -> list[GeneratedImage]:
-        return sorted(self.generation.images.all(), key=lambda image: image.seq)
-
-    @cached_property
-    def tiles(self) -> list[GeneratedImage | None]:
-        """One place per asked picture while more may come; afterwards only what there is."""
-        made = {image.seq: image for image in self.images}
-        wanted = range(self.generation.num_images) if self.job.is_live else sorted(made)
-        return [made.get(seq) for seq in wanted]
-
-    @cached_property
-    def in_the_making(self) -> int | None:
-        """Index of the tile that the preview belongs to: the first without a picture, while the job runs."""
-        if self.job.state != Job.State.RUNNING:
-            return None
-        return next((index for index, image in enumerate(self.tiles) if image is None), None)
-
-    @cached_property
-    def preview_version(self) -> str:
-        preview = self.job.preview
-        return hashlib.sha256(bytes(preview)).hexdigest()[:12] if preview else ""
-
-    @cached_property
-    def extra_loras(self) -> list[Any]:
-        """Without the model's own checkpoint, which its name tells already."""
-        loras = list(self.generation.loras.all())
-        return [lora for lora in loras if lora.position or lora.checkpoint.name != self.generation.model_name]
-
-    @cached_property
-    def doing(self) -> str:
-        return doing(self.job)
-
-    @cached_property
-    def etag(self) -> str:
-        seen = f"{self.job.state} {self.job.progress_step} {self.doing} {len(self.images)} {self.preview_version}"
-        return f'"{hashlib.sha256(seen.encode()).hexdigest()[:20]}"'
+def _moment(text: str) -> datetime:
+    moment = parse_datetime(text)
+    if moment is None or moment.tzinfo is None:
+        raise Http404
+    return moment
 
 
 @login_required
 @require_safe
-def generation(request: HttpRequest, pk: str) -> HttpResponse:
-    """The fragment. It asks for itself again only while its job lives, and 304 costs neither bytes nor a swap."""
-    view = GenerationView(get_object_or_404(generations_of(caller(request)), pk=pk))
-    if not getattr(request, "htmx", False):
+def generation(request: HttpRequest, pk: UUID) -> HttpResponse:
+    """One card, or the page at that card."""
+    found = get_object_or_404(generations_of(caller(request)), pk=pk)
+    if not is_htmx(request):
         return redirect(f"{reverse('generate')}#generation-{pk}")
-    response = get_conditional_response(request, etag=view.etag)
-    if response is None:
-        response = render(request, "generation/_generation.html", {"view": view})
-    response["ETag"] = view.etag
-    response["Cache-Control"] = "private, no-cache"
-    if not view.job.is_live:
-        response["HX-Trigger"] = "jobs-changed"
-    return response
+    return render(request, "generation/_generation.html", {"view": views_of([found])[0]})
+
+
+@login_required
+@require_POST
+def cancel_all(request: HttpRequest) -> HttpResponse:
+    """Everything of this user that waits or is being made here; what is ready stays."""
+    jobs = Job.objects.filter(owner=caller(request), kind="generate", state__in=Job.LIVE).order_by("-created_at")
+    stopped = sum(queue.request_cancel(job) for job in jobs)
+    if is_htmx(request):
+        return HttpResponse(status=204, headers={"HX-Trigger": "jobs-changed"})
+    words = ngettext("%(count)d generation is cancelled.", "%(count)d generations are cancelled.", stopped)
+    messages.info(request, words % {"count": stopped})
+    return redirect("generate")
 
 
 # --- bytes ------------------------------------------------------------------------------------------------------

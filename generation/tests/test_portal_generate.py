@@ -10,7 +10,7 @@ from django.urls import reverse
 from generation.models import Generation
 from shoesai import files
 from shoesai.models import Job
-from shoesai.testing import BaseTestCase, finished_generation, keep_plain_image, starter
+from shoesai.testing import BaseTestCase, finished_generation, starter
 from training.models import Checkpoint, TrainingRun
 
 HTMX: dict[str, Any] = {"HTTP_HX_REQUEST": "true"}
@@ -62,11 +62,12 @@ class GeneratePageTest(BaseTestCase):
         self.assertEqual((generation.width, generation.height), (128, 128))
         self.assertEqual(generation.job.state, Job.State.QUEUED)
 
-    def test_htmx_gets_the_new_generation_alone_which_asks_for_itself_again(self) -> None:
+    def test_htmx_gets_the_new_generation_alone_which_makes_the_page_ask_for_news(self) -> None:
         response = self.post(htmx=True)
         self.assertNotContains(response, "<html")
-        self.assertContains(response, 'hx-trigger="every 1s')
         self.assertContains(response, 'class="tile waiting"', count=2)
+        self.assertContains(response, 'hx-trigger="every 1s')
+        self.assertEqual(response["HX-Trigger-After-Settle"], "generated, jobs-changed")
 
     def test_what_the_service_refuses_is_said_at_its_field_and_makes_no_job(self) -> None:
         bad: dict[str, Any] = {
@@ -138,10 +139,48 @@ class GeneratePageTest(BaseTestCase):
         self.assertContains(page, f'value="{2**63}"')
         self.assertIsNone(form["lora_0"].value())
 
+    def filled(self, **query: Any) -> Any:
+        """The fields of the form that the page of this address holds."""
+        form = self.client.get(reverse("generate"), query).context["form"]
+        return {name: form[name].value() for name in form.fields}
+
+    def test_remix_takes_all_but_the_seed_and_seed_of_nothing_else(self) -> None:
+        generation = finished_generation(self.bob, prompt="blue {loafers}", seed=9, pictures=3, num_inference_steps=31)
+        pk = str(generation.images.get(seq=2).pk)
+        remix = self.filled(remix=pk)
+        taken = [remix[name] for name in ("prompt", "num_inference_steps", "num_images", "seed")]
+        self.assertEqual(taken, [r"blue \{loafers\}", 31, 3, None])
+        seed = self.filled(seed_of=pk)
+        self.assertEqual((seed["seed"], seed["prompt"], seed["num_inference_steps"]), (11, None, 50))
+
+    def test_vary_starts_from_the_picture_and_reference_takes_only_that(self) -> None:
+        image = finished_generation(self.bob, prompt="blue loafers").images.get()
+        vary = self.filled(vary=str(image.pk))
+        self.assertEqual((vary["reference_image"], vary["strength"], vary["seed"]), (str(image.pk), 0.5, None))
+        self.assertEqual(vary["prompt"], "blue loafers")
+        reference = self.filled(reference=str(image.pk), prompt="red clogs", model="starter")
+        self.assertEqual((reference["reference_image"], reference["prompt"]), (str(image.pk), "red clogs"))
+
     def test_settings_of_somebody_elses_picture_are_a_404(self) -> None:
         image = finished_generation(self.charlie).images.get()
-        self.assertEqual(self.client.get(reverse("generate"), {"from": str(image.pk)}).status_code, 404)
-        self.assertEqual(self.client.get(reverse("generate"), {"from": "no id"}).status_code, 404)
+        for name in ("from", "remix", "vary", "reference", "seed_of"):
+            self.assertEqual(self.client.get(reverse("generate"), {name: str(image.pk)}).status_code, 404)
+            self.assertEqual(self.client.get(reverse("generate-form"), {name: str(image.pk)}).status_code, 404)
+            self.assertEqual(self.client.get(reverse("generate"), {name: "no id"}).status_code, 404)
+
+    def test_a_model_that_is_not_there_for_this_user_is_left_out_and_said(self) -> None:
+        checkpoint_of(self.charlie, name="secret")
+        page = self.client.get(reverse("generate"), {"model": "secret/checkpoint-150"})
+        self.assertContains(page, "secret/checkpoint-150 is not there for you")
+        self.assertEqual(page.context["form"]["model_name"].value(), "starter")
+
+    def test_a_value_outside_of_the_everyday_range_stays_and_is_taken(self) -> None:
+        page = self.client.get(reverse("generate"))
+        self.assertContains(page, 'data-everyday="5 15" data-all="0 30"')
+        self.assertContains(page, 'name="guidance_scale" value="3"')
+        self.post(guidance_scale=29.5, num_inference_steps=3)
+        generation = Generation.objects.get()
+        self.assertEqual((generation.guidance_scale, generation.num_inference_steps), (29.5, 3))
 
     def test_the_page_has_no_inline_script_or_style(self) -> None:
         finished_generation(self.alice)
@@ -151,69 +190,6 @@ class GeneratePageTest(BaseTestCase):
             self.assertNotContains(page, "<style")
             self.assertNotContains(page, "onclick")
             self.assertIn("script-src 'self'", page["Content-Security-Policy"])
-
-
-class FragmentTest(BaseTestCase):
-    def setUp(self) -> None:
-        self.client.force_login(self.alice)
-        self.client.post(reverse("generate"), asked(num_images=3))
-        self.generation = Generation.objects.get()
-
-    def fragment(self, **headers: Any) -> Any:
-        return self.client.get(reverse("generation", args=[self.generation.pk]), **HTMX, **headers)
-
-    def now(self, **changes: Any) -> None:
-        Job.objects.filter(pk=self.generation.job_id).update(**changes)
-
-    def test_it_tells_the_place_in_the_queue_and_then_the_step(self) -> None:
-        self.assertContains(self.fragment(), "Next in the queue")
-        self.now(state="running", progress_step=14, progress_total=25)
-        self.assertContains(self.fragment(), "Step 14/25")
-
-    def test_pictures_appear_as_they_are_made_in_the_place_that_was_kept_for_them(self) -> None:
-        self.now(state="running")
-        keep_plain_image(self.generation, 0)
-        fragment = self.fragment()
-        self.assertContains(fragment, "<img", count=1)
-        self.assertContains(fragment, "in-the-making", count=1)
-        self.assertContains(fragment, "tile waiting", count=1)
-
-    def test_it_stops_asking_when_the_job_has_ended(self) -> None:
-        for state in Job.FINAL:
-            self.now(state=state)
-            self.assertNotContains(self.fragment(), "every 1s")
-
-    def test_nothing_new_is_a_304(self) -> None:
-        etag = self.fragment()["ETag"]
-        self.assertEqual(self.fragment(HTTP_IF_NONE_MATCH=etag).status_code, 304)
-        self.now(state="running")
-        self.assertEqual(self.fragment(HTTP_IF_NONE_MATCH=etag).status_code, 200)
-
-    def test_the_fragment_carries_its_etag_so_that_htmx_can_ask(self) -> None:
-        fragment = self.fragment()
-        self.assertContains(fragment, fragment["ETag"].strip('"'))
-
-    def test_a_failure_is_said_in_words(self) -> None:
-        self.now(state="failed", error_text="The engine ran out of memory.")
-        self.assertContains(self.fragment(), "The engine ran out of memory.")
-
-    def test_the_preview_is_shown_while_it_is_made_and_to_nobody_else(self) -> None:
-        self.now(state="running", preview=b"webp bytes")
-        self.assertContains(self.fragment(), reverse("job-preview", args=[self.generation.job_id]))
-        address = reverse("job-preview", args=[self.generation.job_id])
-        self.assertEqual(self.client.get(address).content, b"webp bytes")
-        self.client.force_login(self.charlie)
-        self.assertEqual(self.client.get(address).status_code, 404)
-
-    def test_somebody_elses_generation_is_a_404(self) -> None:
-        self.client.force_login(self.charlie)
-        self.assertEqual(self.fragment().status_code, 404)
-
-    def test_a_team_mate_may_look_but_the_page_shows_only_ones_own(self) -> None:
-        self.client.force_login(self.bob)
-        self.assertEqual(self.fragment().status_code, 200)
-        self.assertContains(self.client.get(reverse("generate")), "Nothing made yet")
-        self.assertNotContains(self.client.get(reverse("generate")), "red sneakers</p>")
 
 
 class PictureBytesTest(BaseTestCase):

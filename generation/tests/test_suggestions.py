@@ -11,8 +11,8 @@ from django.utils import timezone
 from generation.models import Generation
 from generation.services import GenerationRequest, request_generation
 from generation.suggestions import suggest
-from shoesai.models import User
-from training.pictures import read_picture
+from shoesai.models import Job, User
+from shoesai.pictures import read_picture
 from shoesai.testing import BaseTestCase, png_bytes
 from training.datasets import import_photos
 from training.importers import PhotoFile
@@ -88,7 +88,7 @@ class SuggestionsTest(BaseTestCase):
     def test_an_answer_is_quick_after_thousands_of_generations(self) -> None:
         self.made("red sneakers")
         first = Generation.objects.get()
-        jobs = type(first.job).objects.bulk_create(type(first.job)(owner=self.alice, kind="generate") for _ in range(3000))
+        jobs = Job.objects.bulk_create(Job(owner=self.alice, kind="generate") for _number in range(3000))
         fields = {"owner": self.alice, "base_model": first.base_model, "model_name": "starter", "num_images": 1,
                   "num_inference_steps": 25, "guidance_scale": 3, "seed": 1, "width": 128, "height": 128}  # fmt: skip
         Generation.objects.bulk_create(
