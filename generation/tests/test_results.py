@@ -53,6 +53,13 @@ class CardTest(BaseTestCase):
         for action in ("remix", "vary", "seed_of"):
             self.assertContains(self.card(), f"/generate/?{action}={image.pk}")
 
+    def test_ones_own_favourites_are_marked(self) -> None:
+        image = keep_plain_image(self.generation, 0)
+        self.client.post(reverse("image-judge", args=[image.pk]), {"favourite": "1"})
+        self.assertContains(self.card(), 'aria-pressed="true"')
+        self.client.force_login(self.bob)
+        self.assertNotContains(self.card(), 'aria-pressed="true"')
+
     def test_a_picture_in_the_trash_is_not_shown(self) -> None:
         image = finished_generation(self.alice, prompt="old boots").images.get()
         GeneratedImage.objects.filter(pk=image.pk).update(shelf=None, trashed_at=image.created_at)

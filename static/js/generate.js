@@ -4,6 +4,7 @@
 import "./models.js";
 import "./news.js";
 import "./suggestions.js";
+import { toast } from "./toasts.js";
 
 const MAX_RANDOM = 2 ** 32;
 const form = () => document.getElementById("generate-form");
@@ -167,6 +168,25 @@ document.addEventListener("generated", () => {
 document.addEventListener("htmx:afterSwap", ({ target }) => {
   prepare();
   if (target.id === "generate-form") form().querySelector(".has-error :is(input, textarea, select)")?.focus();
+});
+
+// --- favourites: at once, and back where the server says no -----------------------------------------------------
+document.addEventListener("submit", async (event) => {
+  if (!event.target.matches("[data-judges]")) return;
+  event.preventDefault();
+  const button = event.target.querySelector("button");
+  const show = (on) => {
+    button.setAttribute("aria-pressed", on);
+    button.value = on ? 0 : 1;
+  };
+  const favourite = button.value === "1";
+  const body = new URLSearchParams({ favourite: button.value });
+  const headers = { "X-CSRFToken": document.querySelector("meta[name=csrf-token]").content, Accept: "application/json" };
+  show(favourite);
+  const response = await fetch(event.target.action, { method: "POST", body, headers }).catch(() => null);
+  if (response?.ok && !response.redirected) return;
+  show(!favourite);
+  toast(document.getElementById("toasts").dataset.refused);
 });
 
 // --- a reference picture, dropped or pasted ---------------------------------------------------------------------
