@@ -1,0 +1,196 @@
+"""Every page in Brazilian Portuguese: nothing of it is left in English, and what programs read is not translated."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from html.parser import HTMLParser
+from typing import Any
+
+from django.test import TestCase
+from django.urls import URLPattern, URLResolver, get_resolver, reverse
+
+from gallery.models import Collection, SavedSearch, ShareLink
+from generation.models import GeneratedImage, Generation
+from shoesai.models import Job
+from shoesai.testing import BaseTestCase, finished_generation
+from training.models import TrainingRun
+from training.tests.runs import kept_checkpoint, photos_version, queued_run, taken
+
+PORTUGUESE = {"accept-language": "pt-br"}
+# Words of English sentences that are none of Portuguese ones, nor names of the trade as prompt and seed are.
+ENGLISH = re.compile(
+    r"\b(the|of|and|or|with|your|you|this|that|these|is|are|was|were|not|from|for|until|every|all|any|more|than|when"
+    r"|pictures?|photos?|search|run|runs|step|steps|size|name|new|show|choose|delete|share|shared|trash|rating|tags?"
+    r"|today|yesterday|selected|download|settings?)\b",
+    re.IGNORECASE,
+)
+SEARCHED = re.compile(r"\b\w+:\S*")  # the search's own language: steps:>30
+READ_ALOUD = ("alt", "aria-label", "title", "placeholder", "aria-description", "aria-roledescription")
+# Not sentences: code, and what people typed.
+SILENT = {"script", "style", "code", "kbd", "pre", "samp", "textarea"}
+VOID = {"area", "base", "br", "col", "embed", "hr", "img", "input", "link", "meta", "source", "track", "wbr", "use"}
+ELSEWHERE = ("admin/", "api/", "docs", "favicon.ico", "language/")
+
+
+class Words(HTMLParser):
+    """What people see and hear of a page; texts for scripts in `data-` count, too. Marked `lang` is meant to be so."""
+
+    def __init__(self, page: str) -> None:
+        super().__init__()
+        self.said: list[str] = []
+        self._silent: list[bool] = []
+        self.feed(page)
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        given = dict(attrs)
+        foreign = tag != "html" and "lang" in given
+        silent = tag in SILENT or foreign or (bool(self._silent) and self._silent[-1])
+        if not silent:
+            self.said += [value for name, value in attrs if value and self._is_spoken(name, value)]
+        if tag not in VOID:
+            self._silent.append(silent)
+
+    @staticmethod
+    def _is_spoken(name: str, value: str) -> bool:
+        return name in READ_ALOUD or (name.startswith("data-") and " " in value)
+
+    def handle_endtag(self, tag: str) -> None:
+        if tag not in VOID and self._silent:
+            self._silent.pop()
+
+    def handle_data(self, data: str) -> None:
+        if data.strip() and not (self._silent and self._silent[-1]):
+            self.said.append(" ".join(data.split()))
+
+
+def left_in_english(page: str) -> list[str]:
+    return [words for words in Words(page).said if ENGLISH.search(SEARCHED.sub("", words))]
+
+
+def patterns(inside: Any = None, prefix: str = "") -> Iterator[tuple[str, URLPattern]]:
+    """Every address of the portal with its pattern."""
+    for each in (inside or get_resolver()).url_patterns:
+        route = prefix + str(each.pattern)
+        if route.startswith(ELSEWHERE):
+            continue
+        if isinstance(each, URLResolver):
+            yield from patterns(each, route)
+        else:
+            yield route, each
+
+
+class EveryPageTest(BaseTestCase):
+    """Everything that people name has Portuguese or foreign names, so that English can only be ours."""
+
+    generation: Generation
+    image: GeneratedImage
+    run_of_alice: TrainingRun
+    collection: Collection
+
+    @classmethod
+    def setUpTestData(cls) -> None:
+        super().setUpTestData()
+        cls.generation = finished_generation(cls.alice, pictures=2, prompt="tênis vermelho")
+        cls.image = cls.generation.images.get(seq=0)
+        cls.run_of_alice = cls._failed_run()
+        cls.collection = Collection.objects.create(owner=cls.alice, name="Verão")
+        cls.collection.items.create(image=cls.image, added_by=cls.alice, position=1)
+
+    @classmethod
+    def _failed_run(cls) -> TrainingRun:
+        run = queued_run(cls.alice, name="verao")
+        claim = taken(run)
+        kept_checkpoint(run, 10, 0.1234)
+        claim.finish(Job.State.FAILED, code="out_of_memory", text="The device ran out of memory; a smaller picture or"
+                     " batch may fit.")  # fmt: skip
+        photos_version(cls.alice, "praia")
+        return run
+
+    def _fillings(self) -> dict[str, list[Any]]:
+        """What may stand in an address, by the converter of its place."""
+        ids = [self.image.pk, self.generation.pk, self.generation.job_id, self.run_of_alice.pk, self.collection.pk]
+        ids += [row.pk for model in (SavedSearch, ShareLink) for row in model._default_manager.all()]
+        return {"UUIDConverter": ids}
+
+    def _pages(self) -> Iterator[tuple[str, str]]:
+        self.client.force_login(self.alice)
+        for route, pattern in patterns():
+            for address in self._addresses(route, pattern):
+                response = self.client.get(address, headers=PORTUGUESE)
+                is_page = response.status_code == 200 and "text/html" in response.get("Content-Type", "")
+                if is_page and not response.streaming:
+                    yield address, response.content.decode()
+
+    def _addresses(self, route: str, pattern: URLPattern) -> list[str]:
+        converters = pattern.pattern.converters
+        if not converters:
+            return [f"/{route}"]
+        ((name, converter), *others) = converters.items()
+        found = self._fillings().get(type(converter).__name__, [])
+        place = re.compile(rf"<\w+:{name}>")
+        return [] if others else [f"/{place.sub(str(value), route)}" for value in found]
+
+    def test_no_page_has_a_word_of_english(self) -> None:
+        seen = []
+        for address, page in self._pages():
+            seen.append(address)
+            with self.subTest(page=address):
+                self.assertEqual(left_in_english(page), [])
+                self.assertIn('<html lang="pt-br"', page if "<html" in page else '<html lang="pt-br"')
+        for name in ("home", "generate", "gallery", "training", "training-new", "jobs", "account"):
+            self.assertIn(reverse(name), seen)
+        self.assertIn(reverse("image", args=[self.image.pk]), seen)
+        self.assertIn(reverse("training-run", args=[self.run_of_alice.pk]), seen)
+
+    def test_an_empty_portal_explains_itself_in_portuguese(self) -> None:
+        self.client.force_login(self.charlie)
+        for name in ("home", "generate", "gallery", "training", "training-new", "jobs", "account"):
+            with self.subTest(page=name):
+                self.assertEqual(left_in_english(self._get(reverse(name)).content.decode()), [])
+
+    def test_pages_for_strangers_too(self) -> None:
+        for name in ("login", "password-reset"):
+            with self.subTest(page=name):
+                self.assertEqual(left_in_english(self._get(reverse(name)).content.decode()), [])
+        self.assertEqual(left_in_english(self._get("/nada/").content.decode()), [])
+
+    def _get(self, address: str) -> Any:
+        return self.client.get(address, headers=PORTUGUESE)
+
+
+class WordsTest(TestCase):
+    def test_what_is_looked_for_is_found(self) -> None:
+        page = '<p title="Search the gallery">Olá<code>the end</code><i lang="en">the end</i> <b>New picture</b></p>'
+        self.assertEqual(left_in_english(page), ["Search the gallery", "New picture"])
+
+
+class NumbersTest(BaseTestCase):
+    """A comma in an attribute, an address or JSON is a broken page."""
+
+    def test_what_programs_read_keeps_its_point(self) -> None:
+        run = queued_run(self.alice, name="verao", learning_rate=0.0005)
+        finished_generation(self.alice, prompt="tênis", guidance_scale=7.5)
+        self.client.force_login(self.alice)
+        image = self.alice_image()
+        for address in (reverse("gallery"), reverse("image", args=[image]), reverse("training-run", args=[run.pk])):
+            page = self.client.get(address, headers=PORTUGUESE).content.decode()
+            numbers = r'(?:min|max|step|width|height|x1|x2|y1|y2|value|data-[\w-]+)="-?\d+,\d+"'
+            self.assertEqual(re.findall(numbers, page), [], address)
+        metadata = self.client.get(reverse("image-metadata", args=[image]), headers=PORTUGUESE).json()
+        self.assertEqual(metadata["guidance_scale"], 7.5)
+
+    def alice_image(self) -> Any:
+        return GeneratedImage.objects.values_list("pk", flat=True).first()
+
+    def test_numbers_are_typed_as_people_write_them(self) -> None:
+        version = photos_version(self.alice, "praia")
+        self.client.force_login(self.alice)
+        page = self.client.get(reverse("training-new"), headers=PORTUGUESE)
+        self.assertContains(page, 'value="0,05"')
+        data = {name: value for name, value in page.context["form"].initial.items() if value not in (None, False)}
+        data |= {"dataset_version": str(version.pk), "base_model": str(data["base_model"].pk), "name": "verao",
+                 "learning_rate": "0,0005"}  # fmt: skip
+        response = self.client.post(reverse("training-new"), data, headers=PORTUGUESE)
+        self.assertEqual(response.status_code, 302, response.context and response.context["form"].errors)
+        self.assertEqual(TrainingRun.objects.get(name="verao").spec["learning_rate"], 0.0005)
