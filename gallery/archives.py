@@ -19,6 +19,7 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from gallery.bare_png import bare_chunks, bare_size
 from gallery.rows import AT_ONCE, FORMATS, CsvRows, JsonRows, row_of, with_rows
 from gallery.zip_stream import CHUNK, Measure, Member, zip_stream
 from generation.models import GeneratedImage
@@ -149,6 +150,24 @@ def is_whole(image: GeneratedImage) -> bool:
         return False
 
 
+# --- for people outside: the pictures and nothing else ----------------------------------------------------------------
+def bare_archive_of(images: QuerySet[GeneratedImage], stem: str) -> Archive:
+    """The pictures without their recipes, called `<stem>-<place>.png`."""
+    archive, missing = Archive(bare_chunks), scratch()
+    digits, now = len(str(images.order_by().count())), timezone.now()
+    for number, image in enumerate(images.select_related("blob").iterator(chunk_size=AT_ONCE), 1):
+        name = f"{stem}-{number:0{digits}d}.png"
+        if is_whole(image):
+            archive.add_stored(name, bare_size(files.path_of(image.blob_id)), image.blob_id, now)
+        else:
+            missing.write(f"{name}\n".encode())
+            logger.error("the file of image %s is missing: %s", image.pk, image.blob_id)
+    if missing.tell():
+        archive.add_written("missing.txt", missing)
+    return archive
+
+
+# --- metadata alone -------------------------------------------------------------------------------------------------
 def metadata_file(images: QuerySet[GeneratedImage], user: User, form: str) -> IO[bytes]:
     """`form` is a key of FORMATS. Each row's `file` is what a download of that picture alone is called."""
     file = scratch()

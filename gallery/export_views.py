@@ -84,22 +84,28 @@ def _frames(images: Images) -> Iterator[Frame]:
 # --- which, and what it is called -----------------------------------------------------------------------------------
 def _chosen(request: HttpRequest) -> Images:
     """The selection; a collection's in its own order."""
-    key = request.POST.get("collection")
-    if key and request.POST.get("all") != "1":
-        return in_collection(caller(request), _collection(request, key))
-    return selection_of(request)
+    whole = _whole_collection(request)
+    return in_collection(caller(request), whole) if whole else selection_of(request)
 
 
-def _collection(request: HttpRequest, key: str) -> Collection:
+def _whole_collection(request: HttpRequest) -> Collection | None:
+    """Where a form means all of one: by name, or as a search for nothing else."""
+    key = request.POST.get("collection", "")
+    if request.POST.get("all") == "1":
+        asked = QueryDict(request.POST.get("query", "").lstrip("?"))
+        key = asked.get("collection", "") if set(asked) == {"collection"} else ""
+    if not key:
+        return None
     return get_object_or_404(Collection.objects.visible_to(caller(request)), pk=uuid_or_404(key))
 
 
 def _subject(request: HttpRequest) -> str:
     """What was searched for, or the collection's name."""
-    if request.POST.get("all") == "1":
-        return QueryDict(request.POST.get("query", "").lstrip("?")).get("q", "")
-    key = request.POST.get("collection")
-    return _collection(request, key).name if key else ""
+    whole = _whole_collection(request)
+    if whole:
+        return whole.name
+    searched = request.POST.get("query", "") if request.POST.get("all") == "1" else ""
+    return QueryDict(searched.lstrip("?")).get("q", "")
 
 
 def _file_name(request: HttpRequest, suffix: str) -> str:

@@ -24,8 +24,11 @@ SORTS = {"newest": _("Newest first"), "oldest": _("Oldest first"), "rating": _("
 
 @dataclass(frozen=True)
 class Page:
+    """`cursor` is the picture that it begins after, if it does not begin at the beginning."""
+
     images: list[GeneratedImage]
     more: bool
+    cursor: UUID | None = None
 
     @property
     def next(self) -> UUID | None:
@@ -51,7 +54,7 @@ def page_of(narrowed: ImageFilter, cursor: str | UUID | None, size: int = PAGE) 
     if last:
         images = _beyond(images, narrowed.order, last)
     found = list(images[: size + 1])
-    return Page(found[:size], len(found) > size)
+    return Page(found[:size], len(found) > size, last.id if last else None)
 
 
 def neighbours(

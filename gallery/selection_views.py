@@ -89,7 +89,7 @@ def collect(request: HttpRequest, images: Images) -> HttpResponse:
     with transaction.atomic():
         collection = _collection(request)
         added = arranging.add(user, collection, images)
-    return done(request, " ".join(_added_words(collection, added)))
+    return done(request, " ".join(_added_words(collection, added)), then=collection.get_absolute_url())
 
 
 def _collection(request: HttpRequest) -> Collection:

@@ -7,6 +7,7 @@ urlpatterns = [
     path("", include("shoesai.portal_urls")),
     path("", include("generation.urls")),
     path("gallery/", include("gallery.urls")),
+    path("", include("gallery.sharing_urls")),
     path("", include("shoesai.api_urls")),
     path("admin/", admin.site.urls),
 ]

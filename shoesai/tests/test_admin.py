@@ -18,7 +18,7 @@ from shoesai.testing import BaseTestCase, finished_generation
 from training.models import BaseModel
 from training.tests.bases import hollow_base_folder
 
-OURS = ("shoesai", "training", "generation")
+OURS = ("shoesai", "training", "generation", "gallery")
 
 
 class AdminTest(BaseTestCase):
@@ -30,7 +30,7 @@ class AdminTest(BaseTestCase):
     def test_every_model_of_ours_can_be_browsed_and_searched(self) -> None:
         finished_generation(self.alice)
         create_token(self.alice, "script")
-        inline_only = {"GenerationLora"}
+        inline_only = {"GenerationLora", "Tagging"}
         for model in (model for app in OURS for model in apps.get_app_config(app).get_models()):
             if model.__name__ in inline_only:
                 continue
