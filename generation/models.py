@@ -48,6 +48,10 @@ class Generation(Owned):
     def first_seed(self) -> int:
         return int(self.seed)
 
+    def extra_loras(self) -> list[GenerationLora]:
+        """Without the model's own checkpoint, which its name tells already."""
+        return [lora for lora in self.loras.all() if lora.position or lora.checkpoint.name != self.model_name]
+
 
 class Upload(Owned):
     """A picture that its owner brought along as a reference. It opens the blob to them alone, for a while.
