@@ -1,9 +1,10 @@
-"""The bytes of a validation picture: whole, or small for the strip."""
+"""The bytes of validation pictures and of photos: whole, or small for strips and rows."""
 
 from __future__ import annotations
 
 import logging
 from io import BytesIO
+from pathlib import PurePosixPath
 
 from django.core.cache import cache
 from django.http import Http404, HttpRequest, HttpResponse
@@ -12,11 +13,11 @@ from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header
 from django.utils.translation import gettext as _
-from PIL import Image
+from PIL import Image, ImageOps
 
 from shoesai import files
 from shoesai.models import Blob, User
-from training.models import TrainingRun, ValidationImage
+from training.models import Dataset, Photo, TrainingRun, ValidationImage
 
 logger = logging.getLogger(__name__)
 
@@ -32,27 +33,45 @@ def visible_validation_image(user: User, run: object, pk: object) -> ValidationI
     return get_object_or_404(ValidationImage.objects.select_related("blob", "run").filter(run__in=runs), pk=pk)
 
 
+def visible_photo(user: User, pk: object) -> Photo:
+    """Whoever may see the dataset; everyone else gets a 404."""
+    datasets = Dataset.objects.visible_to(user)
+    return get_object_or_404(Photo.objects.select_related("blob").filter(version__dataset__in=datasets), pk=pk)
+
+
 def validation_bytes(request: HttpRequest, image: ValidationImage, *, small: bool) -> HttpResponseBase:
+    name = f"{image.run.name}-step-{image.step}-{image.seq}.{'webp' if small else 'png'}"
+    caching = FOREVER if "v" in request.GET else ASK_AGAIN
+    return _answer(request, image.blob, small=small, name=name, caching=caching)
+
+
+def photo_bytes(request: HttpRequest, photo: Photo, *, small: bool) -> HttpResponseBase:
+    name = PurePosixPath(photo.file_name)
+    return _answer(
+        request, photo.blob, small=small, name=f"{name.stem}.webp" if small else name.name, caching=FOREVER
+    )
+
+
+def _answer(request: HttpRequest, blob: Blob, *, small: bool, name: str, caching: str) -> HttpResponseBase:
     """A browser that has it already costs neither a file nor a drawing."""
-    etag = f'"{image.blob_id}{"-small" if small else ""}"'
+    etag = f'"{blob.sha256}{"-small" if small else ""}"'
     response = get_conditional_response(request, etag=etag)
     if response is None:
         try:
-            data = _thumbnail(image.blob) if small else files.read(image.blob)
+            data = _thumbnail(blob) if small else files.read(blob)
         except FileNotFoundError as error:
-            logger.error("the file of validation image %s is missing: %s", image.pk, image.blob_id)
+            logger.error("the file of %r is missing: %s", name, blob.sha256)
             raise Http404(_("The file of this picture is missing; tell whoever runs this site.")) from error
-        response = HttpResponse(data, content_type="image/webp" if small else image.blob.mime)
-        name = f"{image.run.name}-step-{image.step}-{image.seq}.{'webp' if small else 'png'}"
+        response = HttpResponse(data, content_type="image/webp" if small else blob.mime)
         response["Content-Disposition"] = str(content_disposition_header("download" in request.GET, name))
     response["ETag"] = etag
-    response["Cache-Control"] = FOREVER if "v" in request.GET else ASK_AGAIN
+    response["Cache-Control"] = caching
     response["X-Content-Type-Options"] = "nosniff"
     return response
 
 
 def _thumbnail(blob: Blob) -> bytes:
-    key = f"validation-thumbnail-{blob.sha256}"
+    key = f"small-{blob.sha256}"
     data = cache.get(key)
     if data is None:
         data = webp_of(files.read(blob))
@@ -60,9 +79,9 @@ def _thumbnail(blob: Blob) -> bytes:
     return data
 
 
-def webp_of(png: bytes, side: int = THUMBNAIL_SIDE) -> bytes:
-    """At most `side` pixels on each side; a small picture stays as it is."""
-    picture = Image.open(BytesIO(png)).convert("RGB")
+def webp_of(data: bytes, side: int = THUMBNAIL_SIDE) -> bytes:
+    """At most `side` pixels on each side; a small picture stays as it is. Upright, as the camera meant it."""
+    picture = ImageOps.exif_transpose(Image.open(BytesIO(data))).convert("RGB")
     picture.thumbnail((side, side), Image.Resampling.LANCZOS)
     out = BytesIO()
     picture.save(out, "WEBP", quality=86)

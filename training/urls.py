@@ -16,6 +16,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
         views.validation_thumbnail,
         name="training-validation-thumbnail",
     ),
+    path("photos/<uuid:pk>/", views.photo, {"small": False}, name="photo"),
+    path("photos/<uuid:pk>/thumbnail/", views.photo, {"small": True}, name="photo-thumbnail"),
     path("checkpoints/<uuid:pk>/pin/", views.pin, name="training-pin"),
     path("checkpoints/<uuid:pk>/download/<slug:form>/", views.download, name="training-download"),
 ]

@@ -36,7 +36,7 @@ from training.filters import RunFilter
 from training.forms import TrainForm
 from training.measuring import KIND as MEASURING
 from training.measuring import request_measurement
-from training.media import validation_bytes, visible_validation_image
+from training.media import photo_bytes, validation_bytes, visible_photo, visible_validation_image
 from training.models import BaseModel, Checkpoint, TrainingMetric, TrainingRun
 from training.plan import PRESETS, Plan, make_plan
 from training.services import TrainingProblem, cancel_training, pause_training, resume_training, start_training
@@ -210,6 +210,12 @@ def validation_image(request: HttpRequest, run_id: UUID, pk: UUID) -> HttpRespon
 @require_safe
 def validation_thumbnail(request: HttpRequest, run_id: UUID, pk: UUID) -> HttpResponseBase:
     return validation_bytes(request, visible_validation_image(caller(request), run_id, pk), small=True)
+
+
+@login_required
+@require_safe
+def photo(request: HttpRequest, pk: UUID, *, small: bool) -> HttpResponseBase:
+    return photo_bytes(request, visible_photo(caller(request), pk), small=small)
 
 
 def _checkpoint_of(request: HttpRequest, pk: UUID) -> Checkpoint:
