@@ -12,11 +12,11 @@ from uuid import UUID
 
 from django.core.exceptions import ValidationError
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import Exists, OuterRef, QuerySet
 from django.utils.translation import gettext as _
 
 from gallery.models import RATINGS, Judgement, Tag, Tagging
-from generation.models import GeneratedImage
+from generation.models import GeneratedImage, Shelf
 from shoesai.models import User
 
 AT_ONCE = 1000
@@ -92,6 +92,12 @@ def tag(user: User, images: Images, name: str) -> str:
                 [Tagging(tag=chosen, image_id=key, added_by=user) for key in keys], ignore_conflicts=True
             )
     return chosen.name
+
+
+def tags_seen_by(user: User) -> QuerySet[Tag, str]:
+    """The names of tags that pictures of this user's gallery have."""
+    seen = Tagging.objects.filter(tag=OuterRef("pk"), image__shelf__in=Shelf.objects.visible_to(user))
+    return Tag.objects.filter(Exists(seen)).values_list("name", flat=True)
 
 
 def untag(images: Images, name: str) -> str:

@@ -2,41 +2,105 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
+from django.urls import reverse
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from gallery.arranging import collections_for
 from gallery.filters import ImageFilter, visible_images
+from gallery.judging import judgement_of, tags_seen_by
+from gallery.models import RATINGS
+from gallery.origins import origins_of, reference_of, siblings_of, variations_of
 from gallery.paging import neighbours
 from gallery.rows import row_of, with_rows
-from gallery.services import provenance_of
 from gallery.web import filter_query, json_file
+from generation.api_call import as_curl, as_python, body_of
+from generation.models import GeneratedImage, View
 from generation.schedulers import CHOICES
 from shoesai.auth import caller
+from shoesai.models import User
+
+TAGS_OFFERED = 100
+FORMATS = [("png", "PNG"), ("webp", "WebP"), ("jpeg", "JPEG")]
 
 
 @login_required
 @require_safe
 def image(request: HttpRequest, pk: UUID) -> HttpResponse:
-    picture = get_object_or_404(visible_images(caller(request)), pk=pk)
-    newer, older = neighbours(ImageFilter(request.GET, user=caller(request)), picture)
-    generation = picture.generation
-    loras = list(generation.loras.select_related("checkpoint__run"))
+    """The query string is the gallery's, so that previous and next stay inside what was searched for."""
+    user = caller(request)
+    picture = get_object_or_404(visible_images(user), pk=pk)
+    before, after = neighbours(ImageFilter(request.GET, user=user), picture)
     context = {
         "image": picture,
-        "generation": generation,
-        "scheduler": dict(CHOICES).get(generation.scheduler, generation.scheduler),
-        "loras": [lora for lora in loras if lora.position or lora.checkpoint.name != generation.model_name],
-        "provenance": provenance_of(generation),
-        "newer": newer,
-        "older": older,
-        "siblings": generation.images.order_by("seq") if generation.num_images > 1 else [],
+        "before": before,
+        "after": after,
         "query": filter_query(request),
+        "here": request.get_full_path(),
+        "onward": _onward(request, after or before),
+        "formats": FORMATS,
+        "calls": _api_calls(request, picture),
+        **_recipe(picture),
+        **_lineage(picture, user),
+        **_organised(picture, user),
     }
     return render(request, "gallery/image.html", context)
+
+
+def _onward(request: HttpRequest, neighbour: GeneratedImage | None) -> str:
+    """Where one stands when this picture is gone."""
+    address = reverse("image", args=[neighbour.pk]) if neighbour else reverse("gallery")
+    query = filter_query(request)
+    return f"{address}?{query}" if query else address
+
+
+def _recipe(picture: GeneratedImage) -> dict[str, Any]:
+    generation = picture.generation
+    return {
+        "generation": generation,
+        "scheduler": dict(CHOICES).get(generation.scheduler, generation.scheduler),
+        "loras": generation.extra_loras(),
+        "device": generation.engine.get("device") or generation.job.result.get("device", ""),
+    }
+
+
+def _lineage(picture: GeneratedImage, user: User) -> dict[str, Any]:
+    return {
+        "origins": origins_of(picture.generation, user),
+        "reference": reference_of(picture.generation, user),
+        "siblings": siblings_of(picture, user),
+        "variations": variations_of(picture, user),
+    }
+
+
+def _organised(picture: GeneratedImage, user: User) -> dict[str, Any]:
+    """What people have said of it, and what this one may say."""
+    collections = collections_for(user)
+    return {
+        "judgement": judgement_of(user, picture),
+        "ratings": RATINGS,
+        "tags": [tagging.tag.name for tagging in picture.taggings.select_related("tag").order_by("tag__name")],
+        "tags_offered": tags_seen_by(user)[:TAGS_OFFERED],
+        "collections": collections.exclude(items__image=picture),
+        "collected_in": collections.filter(items__image=picture),
+        "is_mine": picture.owner_id == user.pk,
+        "teams": list(user.teams.order_by("name")),
+        "product_views": View.choices,
+    }
+
+
+def _api_calls(request: HttpRequest, picture: GeneratedImage) -> list[dict[str, str]]:
+    body, address = body_of(picture, caller(request)), request.build_absolute_uri(reverse("api-generate"))
+    return [
+        {"label": "curl", "code": as_curl(body, address), "copied": _("The curl call is copied.")},
+        {"label": "Python", "code": as_python(body, address), "copied": _("The Python program is copied.")},
+    ]
 
 
 @login_required

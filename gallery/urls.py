@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
-from gallery import export_views, picture_views, recreation_views, selection_views, views
+from gallery import compare_views, export_views, picture_views, recreation_views, selection_views, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.gallery, name="gallery"),
@@ -12,6 +12,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
         path(f"selection/{action}/", selection_views.act, {"action": action}, name=f"selection-{action}")
         for action in selection_views.ACTIONS
     ),
+    path("compare/", compare_views.compare, name="image-compare"),
     path("<uuid:pk>/", picture_views.image, name="image"),
     path("<uuid:pk>/judge/", selection_views.judge, name="image-judge"),
     path("<uuid:pk>/metadata/", picture_views.image_metadata, name="image-metadata"),

@@ -8,7 +8,8 @@ from pprint import pformat
 from typing import Any
 
 from generation.limits import SEED
-from generation.models import GeneratedImage
+from generation.models import GeneratedImage, Generation
+from shoesai.models import User
 
 WAIT_SECONDS = 300
 
@@ -38,8 +39,8 @@ for picture in answer.get("images", []):  # none after `wait` seconds: answer["j
 """
 
 
-def body_of(image: GeneratedImage) -> dict[str, Any]:
-    """Everything is said, nothing is left to a default that may change."""
+def body_of(image: GeneratedImage, user: User) -> dict[str, Any]:
+    """As this user would ask. Everything is said, nothing is left to a default that may change."""
     generation = image.generation
     # The last seeds of all are reached only as later pictures of a request.
     seed = min(image.seed_number, SEED.high)
@@ -56,16 +57,16 @@ def body_of(image: GeneratedImage) -> dict[str, Any]:
         "scheduler": generation.scheduler,
         "loras": [{"name": lora.checkpoint.name, "weight": lora.weight} for lora in generation.extra_loras()],
     }
-    return {**body, **_reference_of(image), "wait": WAIT_SECONDS}
+    return {**body, **_reference_of(generation, user), "wait": WAIT_SECONDS}
 
 
-def _reference_of(image: GeneratedImage) -> dict[str, Any]:
-    generation = image.generation
+def _reference_of(generation: Generation, user: User) -> dict[str, Any]:
+    """A picture of the gallery where the user sees it; else its bytes, which all may name who see what came of them."""
     if generation.strength is None:
         return {}
-    if generation.reference_image_id:
-        return {"reference_image": str(generation.reference_image_id), "strength": generation.strength}
-    return {"reference": generation.reference_id, "strength": generation.strength}
+    picture = GeneratedImage.objects.visible_to(user).filter(pk=generation.reference_image_id).first()
+    start: dict[str, Any] = {"reference_image": str(picture.pk)} if picture else {"reference": generation.reference_id}
+    return {**start, "strength": generation.strength}
 
 
 def as_curl(body: dict[str, Any], address: str) -> str:

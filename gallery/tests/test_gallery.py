@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import json
 import uuid
-from datetime import timedelta
 from typing import Any
 from unittest.mock import patch
 
@@ -14,7 +12,6 @@ from django.utils import timezone
 from generation.models import GeneratedImage
 from generation.tests.test_portal_generate import checkpoint_of
 from shoesai.testing import BaseTestCase, finished_generation
-from training.models import Dataset, DatasetVersion, TrainingRun
 
 
 class GalleryTest(BaseTestCase):
@@ -81,41 +78,3 @@ class GalleryTest(BaseTestCase):
         picture = finished_generation(self.alice).images.get()
         self.assertEqual(self.shown(cursor="7"), [picture])
         self.assertEqual(self.shown(cursor=uuid.uuid4()), [picture])
-
-
-class PicturePageTest(BaseTestCase):
-    def setUp(self) -> None:
-        self.client.force_login(self.bob)
-
-    def test_it_tells_everything_that_made_the_picture_and_where_it_comes_from(self) -> None:
-        checkpoint = checkpoint_of(self.alice, self.team)
-        dataset = Dataset.objects.create(owner=self.alice, team=self.team, name="Spring photos")
-        version = DatasetVersion.objects.create(dataset=dataset, number=2, content_hash="0" * 64, photo_count=48)
-        TrainingRun.objects.update(dataset_version=version)
-        generation = finished_generation(self.alice, model_name=checkpoint.name, seed=2**63, negative_prompt="blurry")
-        page = self.client.get(reverse("image", args=[generation.images.get().pk]))
-        for words in ("red sneakers", "blurry", str(2**63), "DDIM", "128 × 128 px", "alice", checkpoint.name,
-                      "Spring photos v2", "48 photos"):  # fmt: skip
-            self.assertContains(page, words)
-
-    def test_the_arrows_stay_inside_the_filter(self) -> None:
-        pictures = [finished_generation(self.alice, prompt=f"{colour} shoes").images.get() for colour in
-                    ("red", "blue", "red")]  # fmt: skip
-        for age, picture in enumerate(reversed(pictures)):
-            GeneratedImage.objects.filter(pk=picture.pk).update(created_at=timezone.now() - timedelta(hours=age))
-        page = self.client.get(reverse("image", args=[pictures[2].pk]), {"q": "red"})
-        self.assertEqual(page.context["older"], pictures[0])
-        self.assertIsNone(page.context["newer"])
-        self.assertContains(page, f"{reverse('image', args=[pictures[0].pk])}?q=red")
-
-    def test_the_metadata_is_the_recipe(self) -> None:
-        image = finished_generation(self.alice, seed=7).images.get()
-        response = self.client.get(reverse("image-metadata", args=[image.pk]))
-        recipe = json.loads(response.content)
-        self.assertEqual((recipe["seed"], recipe["model"], recipe["sha256"]), (7, "starter", image.blob_id))
-        self.assertIn("red-sneakers_7.json", response["Content-Disposition"])
-
-    def test_somebody_elses_picture_is_a_404(self) -> None:
-        image = finished_generation(self.charlie).images.get()
-        for name in ("image", "image-metadata"):
-            self.assertEqual(self.client.get(reverse(name, args=[image.pk])).status_code, 404)

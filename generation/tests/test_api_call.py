@@ -26,13 +26,13 @@ def recipe(generation: Generation, seed: int) -> dict[str, Any]:
 
 class ApiCallTest(BaseTestCase):
     def body_in_curl(self, image: GeneratedImage) -> dict[str, Any]:
-        words = shlex.split(as_curl(body_of(image), ADDRESS))
+        words = shlex.split(as_curl(body_of(image, self.alice), ADDRESS))
         self.assertEqual(words[:4], ["curl", "-sX", "POST", ADDRESS])
         self.assertIn("Authorization: Token $TOKEN", words)
         return json.loads(words[words.index("-d") + 1])
 
     def body_in_python(self, image: GeneratedImage) -> dict[str, Any]:
-        program = ast.parse(as_python(body_of(image), ADDRESS))
+        program = ast.parse(as_python(body_of(image, self.alice), ADDRESS))
         return next(ast.literal_eval(line.value) for line in program.body if isinstance(line, ast.Assign))
 
     def asks_for_the_same(self, image: GeneratedImage) -> None:
@@ -52,16 +52,16 @@ class ApiCallTest(BaseTestCase):
             loras=(LoraChoice("style/checkpoint-20", 0.6),),
         )  # fmt: skip
         image = generation.images.get(seq=1)
-        self.assertEqual(body_of(image)["loras"], [{"name": "style/checkpoint-20", "weight": 0.6}])
+        self.assertEqual(body_of(image, self.alice)["loras"], [{"name": "style/checkpoint-20", "weight": 0.6}])
         self.asks_for_the_same(image)
 
     def test_the_very_last_seed_is_asked_for_as_the_last_of_several(self) -> None:
         generation = finished_generation(self.alice, pictures=10, seed=MAX_SEED - 9)
         image = generation.images.get(seq=9)
-        self.assertEqual((image.seed_number, body_of(image)["num_images"]), (MAX_SEED, 10))
+        self.assertEqual((image.seed_number, body_of(image, self.alice)["num_images"]), (MAX_SEED, 10))
         self.asks_for_the_same(image)
 
     def test_a_dollar_in_the_shell_is_only_the_token(self) -> None:
         image = finished_generation(self.alice, prompt="a $5 shoe").images.get()
-        outside_quotes = as_curl(body_of(image), ADDRESS).split("'")[::2]
+        outside_quotes = as_curl(body_of(image, self.alice), ADDRESS).split("'")[::2]
         self.assertEqual("".join(outside_quotes).count("$"), 1)
