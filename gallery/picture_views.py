@@ -18,10 +18,12 @@ from gallery.judging import judgement_of, tags_seen_by
 from gallery.models import RATINGS
 from gallery.origins import origins_of, reference_of, siblings_of, variations_of
 from gallery.paging import neighbours
+from gallery.recreating import RecreationState
 from gallery.rows import row_of, with_rows
 from gallery.web import filter_query, json_file
-from generation.api_call import as_curl, as_python, body_of
+from generation.api_call import call_of
 from generation.models import GeneratedImage, View
+from generation.recreating import newest_recreation
 from generation.schedulers import CHOICES
 from shoesai.auth import caller
 from shoesai.models import User
@@ -45,7 +47,8 @@ def image(request: HttpRequest, pk: UUID) -> HttpResponse:
         "here": request.get_full_path(),
         "onward": _onward(request, after or before),
         "formats": FORMATS,
-        "calls": _api_calls(request, picture),
+        "state": RecreationState(picture, newest_recreation(picture)),
+        **_api_call(request, picture),
         **_recipe(picture),
         **_lineage(picture, user),
         **_organised(picture, user),
@@ -95,12 +98,15 @@ def _organised(picture: GeneratedImage, user: User) -> dict[str, Any]:
     }
 
 
-def _api_calls(request: HttpRequest, picture: GeneratedImage) -> list[dict[str, str]]:
-    body, address = body_of(picture, caller(request)), request.build_absolute_uri(reverse("api-generate"))
-    return [
-        {"label": "curl", "code": as_curl(body, address), "copied": _("The curl call is copied.")},
-        {"label": "Python", "code": as_python(body, address), "copied": _("The Python program is copied.")},
-    ]
+def _api_call(request: HttpRequest, picture: GeneratedImage) -> dict[str, Any]:
+    call = call_of(picture, caller(request), request.build_absolute_uri(reverse("api-generate")))
+    return {
+        "needs_file": call.needs_file,
+        "calls": [
+            {"label": "curl", "code": call.as_curl(), "copied": _("The curl call is copied.")},
+            {"label": "Python", "code": call.as_python(), "copied": _("The Python program is copied.")},
+        ],
+    }
 
 
 @login_required

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import shlex
+from dataclasses import dataclass
 from pprint import pformat
 from typing import Any
 
@@ -12,12 +13,21 @@ from generation.models import GeneratedImage, Generation
 from shoesai.models import User
 
 WAIT_SECONDS = 300
+FILE = "reference.png"
 
 CURL = """\
 curl -sX POST {address} \\
   -H "Authorization: Token $TOKEN" \\
   -H 'Content-Type: application/json' \\
   -d {body}
+"""
+# Through a pipe, because a picture is longer than an argument may be.
+CURL_WITH_FILE = """\
+{{ printf %s '{{"reference": "'; base64 < {file} | tr -d '\\n'; printf %s {rest}; }} |
+curl -sX POST {address} \\
+  -H "Authorization: Token $TOKEN" \\
+  -H 'Content-Type: application/json' \\
+  -d @-
 """
 PYTHON = """\
 import base64
@@ -26,7 +36,7 @@ import os
 import urllib.request
 
 body = {body}
-request = urllib.request.Request(
+{more}request = urllib.request.Request(
     {address!r},
     json.dumps(body).encode(),
     {{"Authorization": f"Token {{os.environ['TOKEN']}}", "Content-Type": "application/json"}},
@@ -37,14 +47,39 @@ for picture in answer.get("images", []):  # none after `wait` seconds: answer["j
     with open(f"{{picture['seed']}}.png", "wb") as file:
         file.write(base64.b64decode(picture["image"]))
 """
+PYTHON_FILE = """\
+with open({file!r}, "rb") as file:
+    body["reference"] = base64.b64encode(file.read()).decode()
+"""
 
 
-def body_of(image: GeneratedImage, user: User) -> dict[str, Any]:
+@dataclass(frozen=True)
+class ApiCall:
+    """`needs_file`: what it starts from is no picture of the gallery and must lie beside, as `reference.png`."""
+
+    address: str
+    body: dict[str, Any]
+    needs_file: bool = False
+
+    def as_curl(self) -> str:
+        """`$TOKEN` is left to the shell; everything else is quoted so that the shell leaves it alone."""
+        text, address = json.dumps(self.body, ensure_ascii=False, indent=2), shlex.quote(self.address)
+        if self.needs_file:
+            return CURL_WITH_FILE.format(address=address, file=FILE, rest=shlex.quote(f'", {text[1:].lstrip()}'))
+        return CURL.format(address=address, body=shlex.quote(text))
+
+    def as_python(self) -> str:
+        body = pformat(self.body, sort_dicts=False, width=100)
+        more = PYTHON_FILE.format(file=FILE) if self.needs_file else ""
+        return PYTHON.format(address=self.address, body=body, more=more)
+
+
+def call_of(image: GeneratedImage, user: User, address: str) -> ApiCall:
     """As this user would ask. Everything is said, nothing is left to a default that may change."""
     generation = image.generation
     # The last seeds of all are reached only as later pictures of a request.
     seed = min(image.seed_number, SEED.high)
-    body = {
+    body: dict[str, Any] = {
         "model_name": generation.model_name,
         "prompt": generation.prompt,
         "negative_prompt": generation.negative_prompt,
@@ -56,23 +91,15 @@ def body_of(image: GeneratedImage, user: User) -> dict[str, Any]:
         "height": generation.height,
         "scheduler": generation.scheduler,
         "loras": [{"name": lora.checkpoint.name, "weight": lora.weight} for lora in generation.extra_loras()],
+        "wait": WAIT_SECONDS,
     }
-    return {**body, **_reference_of(generation, user), "wait": WAIT_SECONDS}
+    if generation.reference_id is None:
+        return ApiCall(address, body)
+    body["strength"] = generation.strength
+    if not _sees_reference(generation, user):
+        return ApiCall(address, body, needs_file=True)
+    return ApiCall(address, {**body, "reference_image": str(generation.reference_image_id)})
 
 
-def _reference_of(generation: Generation, user: User) -> dict[str, Any]:
-    """A picture of the gallery where the user sees it; else its bytes, which all may name who see what came of them."""
-    if generation.strength is None:
-        return {}
-    picture = GeneratedImage.objects.visible_to(user).filter(pk=generation.reference_image_id).first()
-    start: dict[str, Any] = {"reference_image": str(picture.pk)} if picture else {"reference": generation.reference_id}
-    return {**start, "strength": generation.strength}
-
-
-def as_curl(body: dict[str, Any], address: str) -> str:
-    """`$TOKEN` is left to the shell; everything else is quoted so that the shell leaves it alone."""
-    return CURL.format(address=shlex.quote(address), body=shlex.quote(json.dumps(body, ensure_ascii=False, indent=2)))
-
-
-def as_python(body: dict[str, Any], address: str) -> str:
-    return PYTHON.format(address=address, body=pformat(body, sort_dicts=False, width=100))
+def _sees_reference(generation: Generation, user: User) -> bool:
+    return GeneratedImage.objects.visible_to(user).filter(pk=generation.reference_image_id).exists()
