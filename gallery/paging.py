@@ -4,6 +4,7 @@ one does. The condition `a <= x AND (a < x OR …)` says the same as `a < x OR (
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from uuid import UUID
@@ -47,9 +48,14 @@ def sorted_by(sort: str, user: User, images: QuerySet[GeneratedImage]) -> QueryS
     return images.order_by("-created_at", "-id")
 
 
-def page_of(narrowed: ImageFilter, cursor: str | UUID | None, size: int = PAGE) -> Page:
-    """The pictures after the one that `cursor` names; from the beginning when it names none that is there."""
-    images = narrowed.qs
+def page_of(
+    narrowed: ImageFilter, cursor: str | UUID | None, size: int = PAGE, related: Sequence[str] = ()
+) -> Page:
+    """The pictures after the one that `cursor` names; from the beginning when it names none that is there.
+
+    `related` is fetched with them.
+    """
+    images = narrowed.qs.prefetch_related(*related)
     last = _place(narrowed.user, cursor)
     if last:
         images = _beyond(images, narrowed.order, last)

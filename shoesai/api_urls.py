@@ -4,6 +4,7 @@ from csp.decorators import csp_update
 from django.urls import URLPattern, URLResolver, path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
+from gallery.api import ImagesView
 from generation.api import GenerateView, ImageFileView, ImageView
 from shoesai.api import DocsView, HealthView, JobCancelView, JobsView, JobView, NothingHereView
 from training.api import (
@@ -23,6 +24,7 @@ swagger = csp_update({"style-src": ["'unsafe-inline'"]})(DocsView.as_view())
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("api/generate", GenerateView.as_view(), name="api-generate"),
+    path("api/images", ImagesView.as_view(), name="api-images"),
     path("api/images/<uuid:id>", ImageView.as_view(), name="api-image"),
     path("api/images/<uuid:id>/file", ImageFileView.as_view(), name="api-image-file"),
     path("api/models", ModelsView.as_view(), name="api-models"),
