@@ -173,7 +173,8 @@ class NumbersTest(BaseTestCase):
         finished_generation(self.alice, prompt="tênis", guidance_scale=7.5)
         self.client.force_login(self.alice)
         image = self.alice_image()
-        for address in (reverse("gallery"), reverse("image", args=[image]), reverse("training-run", args=[run.pk])):
+        for address in (reverse("generate"), f"{reverse('generate')}?from={image}", reverse("gallery"),
+                        reverse("image", args=[image]), reverse("training-run", args=[run.pk])):  # fmt: skip
             page = self.client.get(address, headers=PORTUGUESE).content.decode()
             numbers = r'(?:min|max|step|width|height|x1|x2|y1|y2|value|data-[\w-]+)="-?\d+,\d+"'
             self.assertEqual(re.findall(numbers, page), [], address)
