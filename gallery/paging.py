@@ -63,6 +63,17 @@ def page_of(
     return Page(found[:size], len(found) > size, last.id if last else None)
 
 
+def page_before(narrowed: ImageFilter, image: str | UUID, size: int = PAGE) -> Page:
+    """The pictures just before the one that `image` names, in the filter's order; the first ones when there are none."""
+    here = _place(narrowed.user, image)
+    if here is None:
+        return page_of(narrowed, None, size)
+    found = list(_beyond(narrowed.qs.reverse(), narrowed.order, here, backwards=True)[: size + 1])
+    if not found:
+        return page_of(narrowed, None, size)
+    return Page(found[size - 1 :: -1], True, found[size].pk if len(found) > size else None)
+
+
 def neighbours(
     narrowed: ImageFilter, image: GeneratedImage
 ) -> tuple[GeneratedImage | None, GeneratedImage | None]:

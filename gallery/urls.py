@@ -4,9 +4,12 @@ from gallery import compare_views, export_views, picture_views, recreation_views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.gallery, name="gallery"),
+    path("complete/", views.complete, name="gallery-complete"),
+    path("facets/<slug:name>/", views.facet, name="gallery-facet"),
     path("zip/", export_views.selection_zip, name="gallery-zip"),
     path("metadata/", export_views.selection_metadata, name="gallery-metadata"),
     path("sheet/", export_views.selection_sheet, name="gallery-sheet"),
+    path("selection/compare/", views.compare_selected, name="compare-selected"),
     path("selection/restore/", selection_views.restore, name="selection-restore"),
     *(
         path(f"selection/{action}/", selection_views.act, {"action": action}, name=f"selection-{action}")

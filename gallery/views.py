@@ -2,32 +2,134 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
 from django.contrib.auth.decorators import login_required
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
-from django.views.decorators.http import require_safe
+from django.core.exceptions import ValidationError
+from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.shortcuts import redirect, render
+from django.urls import reverse
+from django.utils.cache import patch_cache_control, patch_vary_headers
+from django.utils.http import urlencode
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
 
-from gallery.facets import facets_of
-from gallery.filters import ImageFilter, visible_images
-from gallery.paging import PAGE, page_of
-from gallery.web import filter_query
+from gallery.completion import MAX_TEXT, completion_of
+from gallery.facets import ON_DEMAND, Facet, facets_of
+from gallery.filters import ImageFilter
+from gallery.models import Collection
+from gallery.paging import PAGE, Page, page_before, page_of
+from gallery.selection import selection_of
+from gallery.web import filter_query, is_htmx
 from shoesai.auth import caller
+
+# What htmx fills anew: everything that a changed filter changes, or only the counts. See templates/gallery/gallery.html.
+FOUND, FACETS = "found", "facet-list"
+MOST_COMPARED = 4
 
 
 @login_required
 @require_safe
 def gallery(request: HttpRequest) -> HttpResponse:
-    """The grid from the picture named by `cursor` on; htmx gets only the next tiles."""
+    """The whole page; for htmx one of the parts above, or only the next tiles at either end."""
     narrowed = ImageFilter(request.GET, user=caller(request))
-    page = page_of(narrowed, request.GET.get("cursor"), PAGE)
-    query = filter_query(request)
-    context: dict[str, Any] = {"filter": narrowed, "images": page.images, "more": page.more, "query": query}
-    if getattr(request, "htmx", False) and "cursor" in request.GET:
-        return render(request, "gallery/_tiles.html", context)
-    if not page.images:
-        context["has_any"] = visible_images(caller(request)).exists()
-    found = facets_of(narrowed)
-    context |= {"facets": found.facets, "total": found.total}
-    return render(request, "gallery/gallery.html", context)
+    target = request.htmx.target if is_htmx(request) else ""  # type: ignore[attr-defined]
+    context: dict[str, Any] = {"filter": narrowed, "query": filter_query(request)}
+    if target == FACETS:
+        return _part(request, "gallery/_facets_again.html", context | _around(narrowed, request.GET.getlist("opened")))
+    context["page"] = _page(narrowed, request.GET)
+    if is_htmx(request) and target != FOUND:
+        context["part"] = "newer" if "before" in request.GET else "older"
+        return _part(request, "gallery/_tiles.html", context)
+    context |= _around(narrowed, request.GET.getlist("opened"))
+    return _part(request, "gallery/_found_again.html" if target == FOUND else "gallery/gallery.html", context)
+
+
+def _part(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpResponse:
+    """One address has a page and its parts; nothing on the way may take one for the other."""
+    response = render(request, template, context)
+    patch_vary_headers(response, ["HX-Request", "HX-Target"])
+    patch_cache_control(response, private=True, no_cache=True)
+    return response
+
+
+def _page(narrowed: ImageFilter, given: QueryDict) -> Page:
+    """Pages lead on by `cursor` and back by `before`."""
+    if "before" in given:
+        return page_before(narrowed, given["before"], PAGE)
+    return page_of(narrowed, given.get("cursor"), PAGE)
+
+
+def _around(narrowed: ImageFilter, opened: list[str]) -> dict[str, Any]:
+    """The facets, how many pictures there are, and what narrows them, as chips to take away."""
+    found = facets_of(narrowed, opened)
+    facets = [facet for facet in found.facets if _narrows(facet, found.total)]
+    return {"facets": facets, "total": found.total, "chips": _chips(narrowed, facets)}
+
+
+def _narrows(facet: Facet, total: int) -> bool:
+    """A single option that every picture has is no choice."""
+    if not facet.is_counted or len(facet.options) > 1:
+        return True
+    return any(option.selected or option.count < total for option in facet.options)
+
+
+@dataclass(frozen=True)
+class Chip:
+    """One value of one parameter that can be taken away."""
+
+    name: str
+    value: str
+    words: str
+
+
+def _chips(narrowed: ImageFilter, facets: list[Facet]) -> list[Chip]:
+    chips = [
+        Chip(facet.name, option.value, _("%(facet)s: %(value)s") % {"facet": facet.label, "value": option.label})
+        for facet in facets
+        for option in facet.options
+        if option.selected
+    ]
+    return [*_collection_chip(narrowed), *chips]
+
+
+def _collection_chip(narrowed: ImageFilter) -> list[Chip]:
+    given = narrowed.values.get("collection")
+    if not given:
+        return []
+    try:
+        found = Collection.objects.visible_to(narrowed.user).filter(pk=given).first()
+    except ValidationError:  # not a UUID at all
+        found = None
+    name = found.name if found else _("not there any more")
+    return [Chip("collection", given, _("Collection: %(name)s") % {"name": name})]
+
+
+@login_required
+@require_safe
+def facet(request: HttpRequest, name: str) -> HttpResponse:
+    """The options of a facet that is counted only where it is looked at."""
+    if name not in ON_DEMAND:
+        raise Http404
+    narrowed = ImageFilter(request.GET, user=caller(request))
+    context = {"facet": ON_DEMAND[name](narrowed), "filter": narrowed}
+    return render(request, "gallery/_facet_options.html", context)
+
+
+@login_required
+@require_safe
+def complete(request: HttpRequest) -> HttpResponse:
+    """What the term under the caret of the search box could become."""
+    text = request.GET.get("q", "")
+    caret = int(given) if (given := request.GET.get("caret", "")).isdecimal() else len(text)
+    context = {"completion": completion_of(caller(request), text[:MAX_TEXT], caret)}
+    return render(request, "gallery/_completions.html", context)
+
+
+@login_required
+@require_POST
+def compare_selected(request: HttpRequest) -> HttpResponse:
+    """The bar posts; pictures beside each other have an address that can be kept."""
+    chosen = selection_of(request).values_list("pk", flat=True)[: MOST_COMPARED + 1]
+    return redirect(f"{reverse('image-compare')}?{urlencode([('image', pk) for pk in chosen])}")

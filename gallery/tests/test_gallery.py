@@ -19,7 +19,7 @@ class GalleryTest(BaseTestCase):
         self.client.force_login(self.alice)
 
     def shown(self, **query: Any) -> list[GeneratedImage]:
-        return self.client.get(reverse("gallery"), query).context["images"]
+        return self.client.get(reverse("gallery"), query).context["page"].images
 
     def test_an_empty_gallery_shows_the_next_step(self) -> None:
         page = self.client.get(reverse("gallery"))
@@ -72,7 +72,7 @@ class GalleryTest(BaseTestCase):
             )
         self.assertNotContains(response, "<html")
         self.assertContains(response, 'name="image"', count=2)
-        self.assertContains(response, f"?q=red&amp;cursor={response.context['images'][-1].pk}")
+        self.assertContains(response, f"?q=red&amp;cursor={response.context['page'].images[-1].pk}")
 
     def test_a_cursor_that_names_no_picture_begins_at_the_beginning(self) -> None:
         picture = finished_generation(self.alice).images.get()

@@ -1,0 +1,77 @@
+"""What the grid's templates need, kept cheap: a page has sixty tiles."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from django import template
+from django.template.context import RequestContext
+from django.utils.formats import number_format
+
+from gallery.facets import Option, count_words
+from gallery.models import Collection, Judgement
+from generation.models import GeneratedImage, View
+
+register = template.Library()
+register.filter("count_words", count_words)
+
+NARROWEST, WIDEST = 0.3, 3.3
+OPTIONS_SHOWN = 8
+COLLECTIONS_OFFERED = 30
+
+
+@register.filter
+def ratio(image: GeneratedImage) -> str:
+    """Width by height as `1.33`, from which gallery.css makes the tile; what is longer still is cropped."""
+    return f"{min(max(image.width / image.height, NARROWEST), WIDEST):.2f}"
+
+
+@register.filter
+def judgement(image: GeneratedImage) -> Judgement | None:
+    """What the user thinks of a picture, where the query fetched it (see `filters.with_what_is_shown`)."""
+    judged: list[Judgement] = getattr(image, "judged", [])
+    return judged[0] if judged else None
+
+
+@register.filter
+def times(number: int) -> range:
+    return range(number)
+
+
+@register.filter
+def grouped(number: int) -> str:
+    """`1,234` or `1.234`, as the language writes it."""
+    return number_format(number, use_l10n=True, force_grouping=True)
+
+
+@register.filter
+def folded(options: Sequence[Option]) -> tuple[list[Option], list[Option]]:
+    """The options to show at once, which are the first ones and whatever is chosen, and the rest."""
+    shown = [option for place, option in enumerate(options) if place < OPTIONS_SHOWN or option.selected]
+    return shown, [option for option in options if option not in shown]
+
+
+@register.simple_tag(takes_context=True)
+def query_without(context: RequestContext, name: str, value: str) -> str:
+    """The filter in the page's address without one value of one parameter."""
+    query = context["request"].GET.copy()
+    query.setlist(name, [other for other in query.getlist(name) if other != value])
+    for place in ("cursor", "before"):
+        query.pop(place, None)
+    return f"?{query.urlencode()}"
+
+
+@register.inclusion_tag("gallery/_selection_bar.html", takes_context=True)
+def selection_bar(context: RequestContext, total: int = 0) -> dict[str, Any]:
+    """What can be done with the ticked pictures; with `total`, with all results of the search too."""
+    user = context["request"].user
+    tags = next((facet.options for facet in context.get("facets", []) if facet.name == "tag"), [])
+    return {
+        "request": context["request"],
+        "total": total,
+        "tags": tags,
+        "collections": Collection.objects.visible_to(user).order_by("-updated_at")[:COLLECTIONS_OFFERED],
+        "teams": user.teams.order_by("name"),
+        "views": View.choices,
+    }
