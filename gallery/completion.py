@@ -18,6 +18,7 @@ from django.utils.translation import gettext as _
 from gallery.models import RATINGS, Collection, Tag, Tagging
 from gallery.searching import ALSO, DATES, IS, KEYS
 from generation.models import GeneratedImage, Shelf, View
+from generation.schedulers import SCHEDULERS
 from shoesai.models import User
 from training.models import Checkpoint
 
@@ -83,9 +84,9 @@ def _quoted(value: str) -> str:
 def _hint(name: str, value: str) -> str:
     if name == "view":
         return str(View(value).label)
-    if name in ("after", "before"):
-        return ""
-    return _HINTS[value]() if value in _HINTS else ""
+    if name == "scheduler":
+        return SCHEDULERS[value].label if value in SCHEDULERS else ""
+    return _HINTS[value]() if name in ("is", "date") and value in _HINTS else ""
 
 
 _HINTS: dict[str, Callable[[], str]] = {

@@ -64,7 +64,7 @@ def page_of(
 
 
 def page_before(narrowed: ImageFilter, image: str | UUID, size: int = PAGE) -> Page:
-    """The pictures just before the one that `image` names, in the filter's order; the first ones when there are none."""
+    """The pictures just before the one that `image` names, in the filter's order; the first ones where none are."""
     here = _place(narrowed.user, image)
     if here is None:
         return page_of(narrowed, None, size)

@@ -24,7 +24,7 @@ from gallery.selection import selection_of
 from gallery.web import filter_query, is_htmx
 from shoesai.auth import caller
 
-# What htmx fills anew: everything that a changed filter changes, or only the counts. See templates/gallery/gallery.html.
+# What htmx fills anew: all that a changed filter changes, or only the counts. See templates/gallery/gallery.html.
 FOUND, FACETS = "found", "facet-list"
 MOST_COMPARED = 4
 

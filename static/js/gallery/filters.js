@@ -13,7 +13,7 @@ document.addEventListener("change", ({ target }) => {
 document.addEventListener("htmx:configRequest", ({ detail }) => {
   if (detail.elt !== form) return;
   for (const name of new Set(detail.formData.keys())) {
-    const values = detail.formData.getAll(name).filter(Boolean);
+    const values = detail.formData.getAll(name).map((value) => value.trim()).filter(Boolean);
     detail.formData.delete(name);
     values.forEach((value) => detail.formData.append(name, value));
   }
