@@ -20,6 +20,7 @@ from gallery.facets import ON_DEMAND, Facet, facets_of
 from gallery.filters import ImageFilter
 from gallery.models import Collection
 from gallery.paging import PAGE, Page, page_before, page_of
+from gallery.searches import saved_searches_of
 from gallery.selection import selection_of
 from gallery.web import filter_query, is_htmx
 from shoesai.auth import caller
@@ -43,6 +44,7 @@ def gallery(request: HttpRequest) -> HttpResponse:
         context["part"] = "newer" if "before" in request.GET else "older"
         return _part(request, "gallery/_tiles.html", context)
     context |= _around(narrowed, request.GET.getlist("opened"))
+    context["searches"] = saved_searches_of(caller(request))
     return _part(request, "gallery/_found_again.html" if target == FOUND else "gallery/gallery.html", context)
 
 
