@@ -18,7 +18,7 @@ from gallery.paging import SORTS, page_of
 from gallery.searching import DATES
 from generation.metadata import LORAS
 from generation.serializers import ImageSerializer
-from shoesai.api import MAX_PAGE_SIZE, PAGE_PARAMETERS, PAGE_SIZE, ApiView, whole_number
+from shoesai.api import MAX_PAGE_SIZE, PAGE_PARAMETERS, PAGE_SIZE, ApiView, chosen, whole_number
 from shoesai.auth import caller
 from shoesai.problems import documented
 
@@ -82,6 +82,10 @@ class ImagesView(ApiView):
 def _understood(request: Request) -> ImageFilter:
     """A page shows what it understood and says the rest; a program must not take half an answer for a whole one."""
     narrowed = ImageFilter(request.query_params, user=caller(request))
+    if "sort" in request.query_params:
+        chosen(request, "sort", list(SORTS))
+    if narrowed.form.is_valid() and "favourite" in request.query_params and narrowed.values["favourite"] is None:
+        raise ValidationError({"favourite": _("must be true or false.")})
     if narrowed.form.errors:
         raise ValidationError(narrowed.form.errors)
     if narrowed.problems:

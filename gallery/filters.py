@@ -9,7 +9,8 @@ from uuid import UUID
 import django_filters
 from django import forms
 from django.db.models import Prefetch, Q, QuerySet
-from django.utils.translation import gettext_lazy as _
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from gallery.models import Collection, CollectionItem, Judgement, Tagging
 from gallery.paging import SORTS, sorted_by
@@ -45,24 +46,28 @@ class ImageFilter(django_filters.FilterSet):
     """
 
     q = django_filters.CharFilter(
-        label=_("Search"),
+        label=gettext_lazy("Search"),
         widget=forms.TextInput(
-            attrs={"type": "search", "placeholder": _("red sneaker  steps:>30  is:favourite"), "autocomplete": "off"}
+            attrs={
+                "type": "search",
+                "placeholder": gettext_lazy("red sneaker  steps:>30  is:favourite"),
+                "autocomplete": "off",
+            }
         ),
     )
-    model = AnyOf(label=_("Model"))
-    checkpoint = AnyOf(label=_("Checkpoint"))
-    dataset = AnyOf(label=_("Photos"))
-    owner = AnyOf(label=_("Made by"))
-    size = AnyOf(label=_("Size"))
-    scheduler = AnyOf(label=_("Scheduler"))
-    rating = AnyOf(label=_("Your rating"))
-    tag = AnyOf(label=_("Tag"))
-    date = django_filters.CharFilter(label=_("Date"), widget=forms.HiddenInput)
-    favourite = django_filters.BooleanFilter(label=_("Favourites"), widget=forms.HiddenInput)
-    collection = django_filters.CharFilter(label=_("Collection"), widget=forms.HiddenInput)
+    model = AnyOf(label=gettext_lazy("Model"))
+    checkpoint = AnyOf(label=gettext_lazy("Checkpoint"))
+    dataset = AnyOf(label=gettext_lazy("Photos"))
+    owner = AnyOf(label=gettext_lazy("Made by"))
+    size = AnyOf(label=gettext_lazy("Size"))
+    scheduler = AnyOf(label=gettext_lazy("Scheduler"))
+    rating = AnyOf(label=gettext_lazy("Your rating"))
+    tag = AnyOf(label=gettext_lazy("Tag"))
+    date = django_filters.CharFilter(label=gettext_lazy("Date"), widget=forms.HiddenInput)
+    favourite = django_filters.BooleanFilter(label=gettext_lazy("Favourites"), widget=forms.HiddenInput)
+    collection = django_filters.CharFilter(label=gettext_lazy("Collection"), widget=forms.HiddenInput)
     sort = django_filters.ChoiceFilter(
-        label=_("Order"), choices=list(SORTS.items()), empty_label=None, widget=forms.Select
+        label=gettext_lazy("Order"), choices=list(SORTS.items()), empty_label=None, widget=forms.Select
     )
 
     class Meta:
@@ -158,7 +163,7 @@ def _collection(user: User, chosen: list[str]) -> Q:
     try:
         wanted = Collection.objects.visible_to(user).filter(pk=UUID(chosen[0]))
     except ValueError:
-        return _any([])
+        raise Unclear(_("“%(value)s” is no collection's id.") % {"value": chosen[0]}) from None
     return Q(pk__in=CollectionItem.objects.filter(collection__in=wanted).values("image"))
 
 

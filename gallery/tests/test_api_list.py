@@ -36,7 +36,8 @@ class ImageListTest(BaseTestCase):
 
     def test_what_cannot_be_understood_is_refused_by_name(self) -> None:
         for query, field in (("?q=steps:many", "q"), ("?sort=pretty", "sort"), ("?cursor=7", "cursor"),
-                             ("?limit=0", "limit"), ("?q=colour:red", "q")):  # fmt: skip
+                             ("?limit=0", "limit"), ("?q=colour:red", "q"), ("?collection=7", "q"),
+                             ("?favourite=perhaps", "favourite")):  # fmt: skip
             response = self.listed(query)
             self.assertEqual((response.status_code, list(fields_of(response))), (400, [field]), query)
 
