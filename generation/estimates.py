@@ -55,7 +55,9 @@ class Timetable:
 
     def _seconds(self, job: Job, generation: Generation) -> float | None:
         steps = generation.num_images * generation.num_inference_steps * (generation.strength or 1)
-        if job.state == Job.State.RUNNING and job.progress_total:
+        if job.state == Job.State.RUNNING:
+            if not job.progress_total:
+                return None  # an engine that loads its model may need longer than all the pictures
             steps = job.progress_total - job.progress_step
         per_step = self.seconds_per_step(generation)
         return None if per_step is None else steps * per_step

@@ -26,6 +26,7 @@ class ModelCard:
 
     name: str
     title: str
+    short: str  # below the group's name
     group: str
     family: str
     note: str = ""
@@ -104,6 +105,7 @@ def _base_card(base: Any) -> ModelCard:
     return ModelCard(
         name=base.name,
         title=str(base),
+        short=str(base),
         group=_("Base models"),
         family=base.family,
         note=_("%(family)s, %(side)d px") % {"family": base.get_family_display(), "side": base.resolution},
@@ -119,6 +121,7 @@ def _checkpoint_cards(checkpoints: Iterable[Any], loras_for: BaseModel | None) -
         yield ModelCard(
             name=checkpoint.name,
             title=_("%(run)s, step %(step)d") % {"run": run.name, "step": checkpoint.step},
+            short=_("Step %(step)d") % {"step": checkpoint.step},
             group=run.name,
             family=checkpoint.family,
             note=_note(checkpoint) if fits else _("Fits %(family)s") % {"family": Family(checkpoint.family).label},

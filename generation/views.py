@@ -70,6 +70,7 @@ def _posted(request: HttpRequest) -> GenerateForm:
         sha256 = _keep_upload(request)
         if sha256:
             data["reference"], data["reference_image"] = sha256, ""
+            data.setdefault("strength", str(limits.DEFAULT_STRENGTH))
     except NotAPicture as error:
         problem = str(error)
     form = GenerateForm(data, user=caller(request))
@@ -136,7 +137,7 @@ def live(request: HttpRequest) -> HttpResponse:
     context = {"fresh": fresh, "changed": changed, "live": live_context(views, since)}
     response = render(request, "generation/_live.html", context)
     if any(not view.job.is_live for view in views):
-        response["HX-Trigger"] = "jobs-ended"
+        response["HX-Trigger-After-Settle"] = "jobs-changed"  # the tray need not wait for its turn
     return response
 
 

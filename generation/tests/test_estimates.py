@@ -45,6 +45,12 @@ class TimetableTest(BaseTestCase):
         Job.objects.filter(pk=first.job_id).update(state="running", progress_step=75, progress_total=100)
         self.assertEqual((self.left(first), self.left(second)), (2.5, 12.5))
 
+    def test_nothing_is_said_while_the_engine_starts(self) -> None:
+        self.made_before(5)
+        first, second = self.asked(), self.asked()
+        Job.objects.filter(pk=first.job_id).update(state="running")
+        self.assertEqual((self.left(first), self.left(second)), (None, None))
+
     def test_pictures_of_the_same_size_count_and_else_their_pixels(self) -> None:
         self.made_before(5)
         larger = self.asked(num_images=1, width=256, height=128)

@@ -164,7 +164,7 @@ class WatchTest(BaseTestCase):
         Job.objects.filter(pk=generation.job_id).update(state="succeeded")
         response = self.live(*seen, since=since)
         self.assertNotContains(response, "every 1s")
-        self.assertEqual(response["HX-Trigger"], "jobs-ended")
+        self.assertEqual(response["HX-Trigger-After-Settle"], "jobs-changed")
         self.assertNotContains(self.client.get(reverse("generate")), "every 1s")
 
     def test_others_work_is_no_news_even_by_its_name(self) -> None:
