@@ -17,9 +17,11 @@ from generation.models import Preset
 from generation.presets import PresetProblem, find_preset
 from generation.services import check_numbers
 from generation.studio import form_of, form_or_page, is_htmx, page
+from generation.uploads import bounded_uploads, posted_with_upload
 from shoesai.auth import caller
 
 
+@bounded_uploads
 @login_required
 @require_POST
 def save(request: HttpRequest) -> HttpResponse:
@@ -35,6 +37,7 @@ def save(request: HttpRequest) -> HttpResponse:
     return _list(request, said=_("“%(name)s” is saved.") % {"name": preset.name})
 
 
+@bounded_uploads
 @login_required
 @require_POST
 def change(request: HttpRequest, pk: UUID) -> HttpResponse:
@@ -45,6 +48,7 @@ def change(request: HttpRequest, pk: UUID) -> HttpResponse:
     return action(request, preset)
 
 
+@bounded_uploads
 @login_required
 @require_POST
 def restore(request: HttpRequest) -> HttpResponse:
@@ -107,6 +111,7 @@ def _list(request: HttpRequest, **said: Any) -> HttpResponse:
     """Without JavaScript the whole page, with everything that was typed."""
     status = 422 if "problem" in said else 200
     if not is_htmx(request):
-        return page(request, form_of(caller(request), request.POST), status, presets_said=said)
+        posted, _problem = posted_with_upload(request)
+        return page(request, form_of(caller(request), posted), status, presets_said=said)
     context = {"presets": presets.presets_of(caller(request)), "presets_said": said}
     return render(request, "generation/_presets.html", context, status=status)

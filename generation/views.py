@@ -17,23 +17,21 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
-from generation import limits
 from generation.batches import request_prompts
 from generation.forms import GenerateForm
 from generation.live import generations_of, views_of
 from generation.media import blob_bytes, picture_bytes, variant_bytes, visible_image
 from generation.models import Generation
 from generation.prefill import prefill
-from generation.references import find_reference, keep_reference
+from generation.references import find_reference
 from generation.services import InvalidRequest
 from generation.studio import form_of, form_or_page, is_htmx, live_context, page
-from generation.uploads import bounded_uploads
+from generation.uploads import bounded_uploads, posted_with_upload
 from generation.variants import UnknownVariant
 from shoesai.auth import caller
 from shoesai.jobs import queue
 from shoesai.jobs.queue import QuotaReached
 from shoesai.models import Job, User
-from shoesai.pictures import NotAPicture
 
 SEEN_AT_MOST = 100
 
@@ -64,27 +62,12 @@ def _start(request: HttpRequest) -> HttpResponse:
 
 
 def _posted(request: HttpRequest) -> GenerateForm:
-    """The form with an uploaded reference kept already, so that a refusal elsewhere does not lose it."""
-    data, problem = request.POST.copy(), ""
-    try:
-        sha256 = _keep_upload(request)
-        if sha256:
-            data["reference"], data["reference_image"] = sha256, ""
-            data.setdefault("strength", str(limits.DEFAULT_STRENGTH))
-    except NotAPicture as error:
-        problem = str(error)
-    form = GenerateForm(data, user=caller(request))
+    """With the picture that came along, or what is wrong with it."""
+    posted, problem = posted_with_upload(request)
+    form = GenerateForm(posted, user=caller(request))
     if problem:
         form.add_error("reference_file", _("The picture %(problem)s") % {"problem": problem})
     return form
-
-
-def _keep_upload(request: HttpRequest) -> str:
-    """The SHA-256 of the reference that came along, or nothing. Raises NotAPicture."""
-    if "reference_file" in request.too_large:  # type: ignore[attr-defined]
-        raise NotAPicture(_("is larger than %(most)d MB.") % {"most": limits.REFERENCE_BYTES // 1024 // 1024})
-    upload = request.FILES.get("reference_file")
-    return keep_reference(caller(request), upload).sha256 if upload else ""
 
 
 def _try(form: GenerateForm, user: User) -> list[Generation]:
@@ -107,8 +90,9 @@ def form(request: HttpRequest) -> HttpResponse:
     user = caller(request)
     if request.method != "POST":
         return form_or_page(request, GenerateForm(user=user, initial=prefill(user, request.GET)))
-    change = prefill(user, QueryDict(request.POST.get("change", "")))
-    return form_or_page(request, form_of(user, request.POST, **change))
+    posted, _problem = posted_with_upload(request)
+    change = prefill(user, QueryDict(posted.get("change", "")))
+    return form_or_page(request, form_of(user, posted, **change))
 
 
 @bounded_uploads
