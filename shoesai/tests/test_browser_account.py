@@ -150,3 +150,18 @@ def test_axe_finds_nothing_on_these_pages(studio: Studio, theme: Any) -> None:  
         found[address] = Axe().run(outside).response["violations"]
     wrong = {where: [v["id"] for v in violations] for where, violations in found.items() if violations}
     assert wrong == {}
+
+
+def test_a_tab_that_nobody_looks_at_marks_its_title_when_a_job_has_ended(studio: Studio) -> None:  # noqa: F811
+    page = studio.signed_in()
+    job = asked(studio)
+    page.goto("/jobs/")
+    page.locator(".tray-box").wait_for()
+    title = page.title()
+    page.evaluate("Object.defineProperty(document, 'hidden', { configurable: true, get: () => true })")
+    end(job)
+    page.wait_for_function("document.title.startsWith('(1) ')", timeout=30_000)
+    page.wait_for_timeout(9000)
+    assert page.locator(".toast").count() == 1, "its time stands still meanwhile"
+    page.evaluate("delete document.hidden; document.dispatchEvent(new Event('visibilitychange'))")
+    assert page.title() == title
