@@ -107,7 +107,7 @@ def _what_is_done(user: User) -> dict[str, bool]:
         mate=Exists(mates),
         token=Exists(ApiToken.objects.filter(user=OuterRef("pk"))),
     )
-    return dict(found.get())
+    return {name: bool(there) for name, there in found.get().items()}
 
 
 PARTS = {

@@ -5,7 +5,6 @@ from __future__ import annotations
 import re
 import uuid
 from html.parser import HTMLParser
-from typing import Any
 
 from django.template.loader import render_to_string
 from django.test import Client, RequestFactory, override_settings
@@ -121,13 +120,10 @@ class NumbersTest(BaseTestCase):
 
 
 class ErrorPagesTest(BaseTestCase):
-    def page(self, address: str, client: Client | None = None, **headers: str) -> Any:
-        return (client or self.client).get(address, headers=headers)
-
     def test_a_page_that_is_not_here_says_so_in_our_own_look(self) -> None:
         self.client.force_login(self.charlie)
         for address in ("/nothing-here/", reverse("image", args=[uuid.uuid4()])):
-            self.assertContains(self.page(address), "This page is not here", status_code=404)
+            self.assertContains(self.client.get(address), "This page is not here", status_code=404)
 
     def test_an_expired_form_says_what_to_do(self) -> None:
         strict = Client(enforce_csrf_checks=True)
@@ -146,7 +142,7 @@ class ErrorPagesTest(BaseTestCase):
         self.assertIn("Nothing of yours is lost", render_to_string("500.html"))
 
     def test_each_of_them_is_in_the_readers_language(self) -> None:
-        self.assertContains(self.page("/nothing-here/", **PORTUGUESE), '<html lang="pt-br"', status_code=404)
+        self.assertContains(self.client.get("/nothing-here/", headers=PORTUGUESE), '<html lang="pt-br"', status_code=404)
         with translation.override("pt-br"):
             for name in ("400.html", "500.html"):
                 self.assertIn('<html lang="pt-br"', render_to_string(name))
