@@ -142,7 +142,8 @@ class ErrorPagesTest(BaseTestCase):
         self.assertIn("Nothing of yours is lost", render_to_string("500.html"))
 
     def test_each_of_them_is_in_the_readers_language(self) -> None:
-        self.assertContains(self.client.get("/nothing-here/", headers=PORTUGUESE), '<html lang="pt-br"', status_code=404)
+        page = self.client.get("/nothing-here/", headers=PORTUGUESE)
+        self.assertContains(page, '<html lang="pt-br"', status_code=404)
         with translation.override("pt-br"):
             for name in ("400.html", "500.html"):
                 self.assertIn('<html lang="pt-br"', render_to_string(name))
