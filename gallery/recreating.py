@@ -20,7 +20,10 @@ class RecreationState:
 
     @property
     def doing(self) -> str:
-        return doing(self.recreation.job) if self.recreation else ""
+        if self.recreation is None:
+            return ""
+        self.recreation.job.progress_message = ""  # it counts the pictures of a batch, of which one is looked at
+        return doing(self.recreation.job)
 
     @property
     def reasons(self) -> list[str]:

@@ -93,11 +93,16 @@ def engine_changes(then: Mapping[str, Any], now: Mapping[str, Any]) -> list[Reas
     ]
 
 
+def size_change(stored: Image.Image, again: Image.Image) -> list[Reason]:
+    then, now = ("{} × {}".format(*picture.size) for picture in (stored, again))
+    return [] if then == now else [{"what": "size", "then": then, "now": now}]
+
+
 def words_of(recreation: Recreation) -> list[str]:
     """Why it is not identical, one sentence each."""
     words = [_in_words(reason) for reason in recreation.reasons]
     if not words and recreation.verdict == Recreation.Verdict.CLOSE:
-        return [_("Nothing recorded has changed; rounding can do this where pictures were made several at once.")]
+        return [_("Nothing recorded has changed; rounding does this where a picture was made beside other ones then.")]
     if not words and recreation.verdict == Recreation.Verdict.DIFFERENT:
         return [_("Nothing recorded has changed, so something else has: a driver, or the stored picture.")]
     return words
@@ -109,12 +114,15 @@ def _in_words(reason: Reason) -> str:
         return _("What made the picture was not recorded then, so it cannot be compared with today.")
     if what == "file":
         return _("The stored file is damaged: its bytes are not those that were written.")
+    if what == "size":
+        return _("The stored picture has %(then)s pixels and the new one %(now)s.") % reason
     if what == "base":
         return _("The files of the base model are not those that were added.")
     words = {
         "device": _("The device was %(then)s and is %(now)s now."),
         "name": _("The processor was %(then)s and is %(now)s now."),
         "precision": _("The precision was %(then)s and is %(now)s now."),
+        "at_once": _("Pictures were made %(then)s at once and are made %(now)s at once now."),
         "threads": _("The engine worked in %(then)s threads and works in %(now)s now."),
     }
     return words.get(what, _("%(what)s was %(then)s and is %(now)s now.")) % reason

@@ -12,7 +12,15 @@ from PIL import Image
 
 from generation.metadata import LORAS
 from generation.models import GeneratedImage, Generation, Recreation
-from generation.recreating import BASE_CHANGED, FILE_CHANGED, Reason, difference_of, engine_changes, keep_verdict
+from generation.recreating import (
+    BASE_CHANGED,
+    FILE_CHANGED,
+    Reason,
+    difference_of,
+    engine_changes,
+    keep_verdict,
+    size_change,
+)
 from generation.schedulers import SCHEDULERS
 from generation.services import keep_engine, keep_image
 from shoesai import files
@@ -104,17 +112,26 @@ def recreate_image(claim: Claim) -> dict[str, Any]:
     stored = _stored_picture(image)
     now: Event = {}
     with of_claim(claim) as folder:
-        spec = spec_of(generation, (ImageUnit(seq=image.seq, seed=image.seed_number),))
+        spec = spec_of(generation, _batch_of(image))
         drive_engine(claim, spec, inputs_of(generation, folder), {"begun": now.update}, operation="generate")
         with Image.open(folder / f"{image.seq}.png") as again:
             again.load()
     difference = difference_of(stored, again)
-    reasons = engine_changes(generation.engine, now)
+    reasons = size_change(stored, again) + engine_changes(generation.engine, now)
     if difference.verdict == Recreation.Verdict.DIFFERENT:
         reasons += _damages(claim, image)
     with claim.committing():
         keep_verdict(recreation, again, difference, reasons)
     return {"verdict": str(recreation.verdict)}
+
+
+def _batch_of(image: GeneratedImage) -> tuple[ImageUnit, ...]:
+    """The picture among those that it was made with at once: alone, its last bit may be rounded otherwise."""
+    generation = image.generation
+    at_once = int(generation.engine.get("at_once", 1))
+    first = image.seq - image.seq % at_once
+    seeds = {seq: generation.first_seed + seq for seq in range(first, min(first + at_once, generation.num_images))}
+    return tuple(ImageUnit(seq=seq, seed=seed) for seq, seed in {**seeds, image.seq: image.seed_number}.items())
 
 
 def _require_parts(generation: Generation) -> None:

@@ -22,6 +22,7 @@ from generation.recreating import (
     newest_recreation,
     queue_recreation,
     request_recreation,
+    size_change,
     words_of,
 )
 from generation.references import keep_reference
@@ -76,11 +77,17 @@ class ProofTests(EngineTestCase):
         self.assertEqual(newest_recreation(image), proof)
         self.assertFalse(any(settings.WORK_DIR.glob(f"{proof.job_id}*")))
 
-    def test_one_of_several_from_a_reference_is_made_again_alone(self) -> None:
+    def test_one_of_several_is_made_again_beside_those_it_was_made_with(self) -> None:
         reference = keep_reference(self.alice, BytesIO(png_bytes("tan")))
-        generation = made(self.alice, num_images=3, reference=reference.pk, strength=0.5, scheduler="euler_a")
-        proof = self.again(generation.images.get(seq=2))
-        self.assertIn(proof.verdict, (SAME, CLOSE), (proof.max_difference, proof.mean_difference))
+        generation = made(self.alice, num_images=6, reference=reference.pk, strength=0.5, scheduler="euler_a")
+        for seq, total in ((2, 4 * 2), (5, 2 * 2)):  # in batches of four, and half of four steps
+            proof = self.again(generation.images.get(seq=seq))
+            self.assertEqual((proof.verdict, proof.job.progress_total), (SAME, total))
+
+    def test_one_whose_batch_is_not_known_is_close_at_least(self) -> None:
+        generation = made(self.alice, num_images=3)
+        Generation.objects.update(engine={})
+        self.assertIn(self.again(generation.images.get(seq=2)).verdict, (SAME, CLOSE))
 
     def test_a_picture_that_was_made_otherwise_is_different_with_figures_and_kept_beside_it(self) -> None:
         image = made(self.alice).images.get()
@@ -204,8 +211,11 @@ class DifferenceTests(BaseTestCase):
                 self.assertEqual(self.difference(most, pixels).verdict, verdict)
 
     def test_another_size_is_different_without_figures(self) -> None:
-        apart = difference_of(Image.new("RGB", (8, 8)), Image.new("RGB", (8, 16)))
+        pictures = Image.new("RGB", (8, 8)), Image.new("RGB", (8, 16))
+        apart = difference_of(*pictures)
         self.assertEqual((apart, apart.verdict), (Difference(None, None), OTHER))
+        words = words_of(Recreation(verdict=OTHER, reasons=size_change(*pictures)))
+        self.assertEqual(words, ["The stored picture has 8 × 8 pixels and the new one 8 × 16."])
 
     def test_only_what_both_records_tell_is_compared(self) -> None:
         then = {"device": "cuda", "torch": "2.0", "name": "x"}

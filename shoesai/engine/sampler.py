@@ -57,7 +57,7 @@ def generate(spec: GenerateSpec, inputs: GenerateInputs, emit: Emit, should_stop
     base = load_base(inputs.base_model)
     use_loras(base, list(zip(inputs.loras, spec.lora_weights, strict=True)))
     reference = read_reference(base, spec, inputs.reference)
-    emit("begun", **record())
+    emit("begun", **record(), at_once=_at_once(spec))
     for start, units in _batches(spec):
         started = time.monotonic()
         on_step = _Progress(base, spec, start, units, emit, should_stop)
@@ -70,9 +70,13 @@ def generate(spec: GenerateSpec, inputs: GenerateInputs, emit: Emit, should_stop
     return {"images": len(spec.images)}
 
 
+def _at_once(spec: GenerateSpec) -> int:
+    """A few where that is faster; one by one on MPS, whose attention keeps the whole matrix in memory."""
+    return 1 if current().kind == "mps" else max(1, min(MAX_BATCH, MAX_BATCH_PIXELS // (spec.width * spec.height)))
+
+
 def _batches(spec: GenerateSpec) -> list[tuple[int, Sequence[ImageUnit]]]:
-    """A few at once where that is faster; one by one on MPS, whose attention keeps the whole matrix in memory."""
-    at_once = 1 if current().kind == "mps" else max(1, min(MAX_BATCH, MAX_BATCH_PIXELS // (spec.width * spec.height)))
+    at_once = _at_once(spec)
     return [(start, spec.images[start : start + at_once]) for start in range(0, len(spec.images), at_once)]
 
 

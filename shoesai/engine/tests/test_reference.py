@@ -146,7 +146,7 @@ def test_what_makes_a_picture_is_told_before_it_is_made(
 ) -> None:
     sampler.generate(dataclasses.replace(SPEC, strength=None), GenerateInputs(base_folder, str(output)), emitted, never)
     assert emitted.events[0][0] == "begun"
-    assert emitted["begun"][0].keys() == {"device", "name", "precision", "threads", "torch", "diffusers"}
+    assert emitted["begun"][0].keys() == {"device", "name", "precision", "threads", "torch", "diffusers", "at_once"}
 
 
 def test_what_cannot_be_meant_is_refused_in_words(base: Base, reference: str, tmp_path: Path) -> None:
