@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import shlex
 from dataclasses import dataclass
-from pprint import pformat
 from typing import Any
 
 from generation.limits import SEED
@@ -69,7 +68,7 @@ class ApiCall:
         return CURL.format(address=address, body=shlex.quote(text))
 
     def as_python(self) -> str:
-        body = pformat(self.body, sort_dicts=False, width=100)
+        body = json.dumps(self.body, ensure_ascii=False, indent=4)  # no null, true or false in it: Python, too
         more = PYTHON_FILE.format(file=FILE) if self.needs_file else ""
         return PYTHON.format(address=self.address, body=body, more=more)
 

@@ -1,6 +1,6 @@
 // Pictures beside or upon each other: one zoom for all, a slider between two. Without this file they stand side by side.
 
-import { isTyping } from "./app.js";
+import { isTyping, keysAreOn } from "./app.js";
 import "./judgement.js";
 import { showPercent, zoomable, zoomButtons, zoomKey } from "./zoom.js";
 
@@ -51,7 +51,7 @@ if (split) {
 
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
-  if (zoomKey(zoom, event.key, document.body.dataset.keys !== "off")) event.preventDefault();
+  if (zoomKey(zoom, event.key, keysAreOn())) event.preventDefault();
   else if (event.key === "Escape") document.querySelector("[data-back]").click();
 });
 

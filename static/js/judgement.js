@@ -1,7 +1,7 @@
 // Star and rating of a picture on its own page: what is pressed shows at once, and is taken back when the server does not
 // take it. Without this file the form posts and the page comes again.
 
-import { toast } from "./app.js";
+import { toast } from "./toasts.js";
 
 const token = () => document.querySelector('meta[name="csrf-token"]').content;
 

@@ -1,9 +1,10 @@
 // One picture: zoom, the way to its neighbours, star and rating at once, the pictures picked, and copying. Without this
 // file the page still shows everything, its forms post and its links go.
 
-import { isTyping, toast } from "./app.js";
-import "./judgement.js";
+import { isTyping, keysAreOn } from "./app.js";
 import { chosen } from "./gallery/chosen.js";
+import "./judgement.js";
+import { toast } from "./toasts.js";
 import { showPercent, zoomable, zoomButtons, zoomKey } from "./zoom.js";
 
 const page = () => document.getElementById("picture");
@@ -21,6 +22,10 @@ function prepare() {
   find("[data-pick]").hidden = false;
   showPicked();
   for (const { dataset } of page().querySelectorAll("[data-preload]")) new Image().src = dataset.preload;
+}
+
+function say(words) {
+  document.getElementById("picture-news").textContent = words;
 }
 
 function follow(key) {
@@ -43,7 +48,7 @@ document.addEventListener("htmx:afterSwap", ({ detail }) => {
   if (detail.elt?.id !== "picture" && detail.target?.id !== "picture") return;
   prepare();
   if (focused) (find(`a[data-key="${focused}"]`) ?? find("a[data-key]"))?.focus();
-  document.getElementById("picture-news").textContent = find(".full").alt;
+  say(find(".full").alt);
 });
 
 document.addEventListener("click", (event) => {
@@ -75,6 +80,14 @@ document.addEventListener("click", ({ target }) => {
   if (target.closest?.("[data-pick]")) chosen.set([image], !chosen.has(image));
   if (target.closest?.("[data-picked-clear]")) chosen.clear();
 });
+
+// --- tags ---------------------------------------------------------------------------------------------------------
+// They are seen where they were added, so the words go to those who do not see them.
+document.addEventListener("pictures-changed", ({ target, detail }) => {
+  if (!target.matches?.("[data-quiet]")) return;
+  say(detail.words);
+  detail.words = "";
+}, true);
 
 // --- the trash ----------------------------------------------------------------------------------------------------
 // The next picture comes, and the message that offers to undo it stays.
@@ -119,10 +132,9 @@ const byLetter = (key) => {
 document.addEventListener("keydown", (event) => {
   if (event.ctrlKey || event.metaKey || event.altKey || isTyping(event.target)) return;
   if (document.querySelector(":popover-open, dialog[open]")) return;
-  const letters = document.body.dataset.keys !== "off";
-  if (zoomKey(zoom, event.key, letters)) return event.preventDefault();
+  if (zoomKey(zoom, event.key, keysAreOn())) return event.preventDefault();
   if (["ArrowLeft", "ArrowRight", "Escape"].includes(event.key)) follow(event.key);
-  else if (letters) byLetter(event.key.toLowerCase());
+  else if (keysAreOn()) byLetter(event.key.toLowerCase());
 });
 
 prepare();
