@@ -19,7 +19,7 @@ from django.utils.translation import gettext as _
 
 from gallery.filters import ImageFilter
 from gallery.models import RATINGS, Judgement, Tagging
-from gallery.searching import DATES, made_in, since
+from gallery.searching import DATES, made_in, since, stacked_in
 from generation.models import GeneratedImage, Shelf, Stack
 from generation.schedulers import SCHEDULERS
 
@@ -123,17 +123,17 @@ def _shelf_rows(narrowed: ImageFilter) -> list[_ShelfRow]:
 def _left_on_shelves(narrowed: ImageFilter) -> dict[Any, ByDate] | None:
     """Shelf → how many pictures match what is not about shelves, by date, whatever the date that is chosen.
 
-    None where nothing of that kind is asked, so that the shelves' own numbers hold. Where it is only words, stacks
-    are counted. Where it is only the date, its own facet is counted by walking, and here the date is heeded.
+    None where nothing of that kind is asked, so that the shelves' own numbers hold. Words and spans of time are
+    counted in stacks. Where it is only the date, its own facet is counted by walking, and here the date is heeded.
     """
     search = narrowed.search
     if not search.image and not search.words:
         return None
-    if not search.image:
-        stacks = Stack.objects.filter(*[words.of_stacks for words in search.words])
-        return _by_date(stacks, Sum("images"), "day", {name: at.date() for name, at in since().items()})
-    conditions = narrowed.about_pictures(without="date") or narrowed.about_pictures()
-    standing = GeneratedImage.objects.filter(*conditions, shelf__isnull=False).order_by()
+    if set(search.image) <= {"facet:date"}:
+        asked = [words.of_stacks for words in search.words] or [stacked_in(narrowed.chosen("date")[0])]
+        days = {name: at.date() for name, at in since().items()}
+        return _by_date(Stack.objects.filter(*asked), Sum("images"), "day", days)
+    standing = GeneratedImage.objects.filter(*narrowed.about_pictures(without="date"), shelf__isnull=False).order_by()
     return _by_date(standing, Count("pk"), "created_at", since())
 
 

@@ -33,8 +33,19 @@ MAKERS, RUNS, STEPS_OF_RUN = 12, 10, (100, 200, 300, 400)
 PICTURES_DRAWN, SIDE, THUMBNAIL_SIDE = 48, 256, 192
 CHUNK = 2_000
 DAYS = 730
+JUDGED, TAGGED = 0.005, 0.02  # shares of the pictures
 TAGS = ("hero", "draft", "retouch", "spring", "autumn", "outlet", "website", "print", "social", "approved", "rejected",
         "archive")  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Habit:
+    """Settings that somebody uses again and again."""
+
+    scheduler: str
+    num_inference_steps: int
+    width: int
+    height: int
 
 
 @dataclass
@@ -50,6 +61,7 @@ class Studio:
     checkpoints: list[Checkpoint]
     drawn: list[tuple[Blob, Blob, str]]
     tags: list[Tag]
+    habits: dict[Any, list[Habit]] = field(default_factory=dict)
     shelves: dict[Any, Shelf] = field(default_factory=dict)
 
 
@@ -144,7 +156,7 @@ def _generation(studio: Studio, images: int) -> tuple[Generation, GenerationLora
     at = timezone.now() - timedelta(days=DAYS * chance.random() ** 1.5)
     checkpoint = chance.choices(studio.checkpoints, range(1, len(studio.checkpoints) + 1))[0]
     trained = chance.random() < 0.7
-    width, height = chance.choices(((512, 512), (512, 384), (384, 512)), (6, 3, 1))[0]
+    habit = chance.choices(_habits(studio, owner), (6, 3, 1))[0]
     generation = Generation(
         owner=owner,
         team=team,
@@ -155,15 +167,30 @@ def _generation(studio: Studio, images: int) -> tuple[Generation, GenerationLora
         model_name=checkpoint.name if trained else studio.base.name,
         prompt=draw.caption(draw.random_shoe(studio.numbers), studio.numbers),
         num_images=images,
-        num_inference_steps=chance.choices((25, 30, 50), (3, 1, 4))[0],
+        num_inference_steps=habit.num_inference_steps,
         guidance_scale=chance.choice((3.0, 5.0, 7.5)),
         seed=chance.randrange(2**32),
-        width=width,
-        height=height,
-        scheduler=chance.choices(list(SCHEDULERS), range(len(SCHEDULERS), 0, -1))[0],
+        width=habit.width,
+        height=habit.height,
+        scheduler=habit.scheduler,
     )  # fmt: skip
     lora = GenerationLora(generation=generation, checkpoint=checkpoint, position=0) if trained else None
     return generation, lora
+
+
+def _habits(studio: Studio, owner: User) -> list[Habit]:
+    """Three for each maker."""
+    if owner.pk not in studio.habits:
+        chance = studio.chance
+        studio.habits[owner.pk] = [
+            Habit(
+                chance.choices(list(SCHEDULERS), range(len(SCHEDULERS), 0, -1))[0],
+                chance.choices((25, 30, 50), (3, 1, 4))[0],
+                *chance.choices(((512, 512), (512, 384), (384, 512)), (6, 3, 1))[0],
+            )
+            for _ in range(3)
+        ]
+    return studio.habits[owner.pk]
 
 
 def _shelf(studio: Studio, generation: Generation, lora: GenerationLora | None) -> Shelf:
@@ -211,10 +238,10 @@ def _judge(studio: Studio, pictures: list[GeneratedImage]) -> None:
     chance = studio.chance
     judged, tagged = [], []
     for picture in pictures:
-        if chance.random() < 0.04:
+        if chance.random() < JUDGED:
             rating = chance.choice((None, 2, 3, 4, 5))
             judged.append(Judgement(user=studio.viewer, image=picture, favourite=chance.random() < 0.5, rating=rating))
-        if chance.random() < 0.06:
+        if chance.random() < TAGGED:
             tagged.append(Tagging(tag=chance.choice(studio.tags), image=picture, added_by=studio.viewer))
     Judgement.objects.bulk_create(judged, batch_size=CHUNK)
     Tagging.objects.bulk_create(tagged, batch_size=CHUNK)

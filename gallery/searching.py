@@ -212,6 +212,14 @@ def made_in(span: str) -> Q:
     return Q(created_at__gte=_midnight(day), created_at__lt=_midnight(day + timedelta(days=1)))
 
 
+def stacked_in(span: str) -> Q:
+    """The same of Stack, for one of DATES."""
+    begins = since()
+    if span == "older":
+        return Q(day__lt=begins["year"].date())
+    return Q(day__gte=begins[span].date())
+
+
 def _next_month(first: date) -> date:
     return (first + timedelta(days=31)).replace(day=1)
 

@@ -116,6 +116,7 @@ class Stack(models.Model):
 
     class Meta:
         constraints = [models.UniqueConstraint(fields=["generation", "shelf", "day"], name="one_stack_per_day")]
+        indexes = [models.Index(fields=["day", "shelf", "images"], name="stack_of_day")]  # holds all that is counted
 
     def __str__(self) -> str:
         return f"{self.words[:40]} ({self.images})"

@@ -80,7 +80,8 @@ class Migration(migrations.Migration):
                 ),
             ],
             options={
-                "constraints": [models.UniqueConstraint(fields=("generation", "shelf", "day"), name="one_stack_per_day")]
+                "indexes": [models.Index(fields=["day", "shelf", "images"], name="stack_of_day")],
+                "constraints": [models.UniqueConstraint(fields=("generation", "shelf", "day"), name="one_stack_per_day")],
             },
         ),
         migrations.RunPython(make_index, migrations.RunPython.noop),
