@@ -81,7 +81,7 @@ class FacetsTest(FilledGallery):
     def test_every_count_is_what_choosing_the_option_shows(self) -> None:
         """Against the plain queryset, for random combinations of everything."""
         chance = random.Random(9)
-        for _ in range(40):
+        for _ in range(12):
             chosen = {name: [chance.choice(values)] for name, values in PARAMETERS.items() if chance.random() < 0.3}
             narrowed = narrowed_by(self.alice, **chosen)
             facets = facets_of(narrowed, opened=ON_DEMAND)
