@@ -36,3 +36,15 @@ document.addEventListener("click", (event) => {
 document.addEventListener("htmx:afterSwap", ({ detail }) => {
   if (detail.target === found && scrollY > 0) scrollTo({ top: 0, behavior: "instant" });
 });
+
+// The menu of saved searches goes when one looks elsewhere.
+document.addEventListener("click", ({ target }) => {
+  const menu = document.querySelector(".saved-searches[open]");
+  if (menu && !menu.contains(target)) menu.open = false;
+});
+document.addEventListener("keydown", ({ key, target }) => {
+  const menu = key === "Escape" && target.closest(".saved-searches[open]");
+  if (!menu) return;
+  menu.open = false;
+  menu.querySelector("summary").focus();
+});

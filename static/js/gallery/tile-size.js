@@ -1,19 +1,23 @@
 // Three sizes of tiles, kept in this browser; js/tile-size.js sets the chosen one before the first paint.
 
 const SIZES = ["small", "medium", "large"];
-const slider = document.querySelector("[data-tile-size]");
+const sliders = document.querySelectorAll("[data-tile-size]");
 
-function showSize(size) {
-  slider.value = SIZES.indexOf(size);
-  slider.setAttribute("aria-valuetext", slider.dataset.words.split("|")[slider.value]);
+function show(size) {
+  for (const slider of sliders) {
+    slider.value = SIZES.indexOf(size);
+    slider.setAttribute("aria-valuetext", slider.dataset.tileSize.split("|")[slider.value]);
+  }
 }
 
-slider?.addEventListener("input", () => {
-  const size = SIZES[slider.value];
+// The tile in the middle of the window stays there.
+function choose(size) {
   const seen = document.elementFromPoint(innerWidth / 2, innerHeight / 2)?.closest(".tile");
   localStorage.setItem("tiles", size);
   document.documentElement.dataset.tiles = size;
-  showSize(size);
+  show(size);
   if (scrollY > 0) seen?.scrollIntoView({ block: "center", behavior: "instant" });
-});
-if (slider) showSize(document.documentElement.dataset.tiles ?? "medium");
+}
+
+for (const slider of sliders) slider.addEventListener("input", () => choose(SIZES[slider.value]));
+show(document.documentElement.dataset.tiles ?? "medium");
