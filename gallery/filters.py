@@ -14,7 +14,17 @@ from django.utils.translation import gettext_lazy
 
 from gallery.models import Collection, CollectionItem, Judgement, Tagging
 from gallery.paging import SORTS, sorted_by
-from gallery.searching import DATES, Search, Unclear, checkpoint_named, made_in, rating_values, size_named, understand
+from gallery.searching import (
+    DATES,
+    KEYS,
+    Search,
+    Unclear,
+    checkpoint_named,
+    made_in,
+    rating_values,
+    size_named,
+    understand,
+)  # fmt: skip
 from generation.metadata import LORAS
 from generation.models import GeneratedImage, Shelf
 from generation.schedulers import SCHEDULERS
@@ -111,6 +121,8 @@ class ImageFilter(django_filters.FilterSet):
                     search.add(_name_of(name, chosen), condition(self.user, chosen), of_shelf=of_shelf)
                 except Unclear as unclear:
                     search.problems.append(str(unclear))
+        if self.order == "rating":  # what is not rated has no place in this order, and is not counted either
+            search.add("order", KEYS["is"].build(self.user, "rated"), of_shelf=False)
         return search
 
     @cached_property

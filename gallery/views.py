@@ -71,8 +71,8 @@ def _around(narrowed: ImageFilter, opened: list[str]) -> dict[str, Any]:
 
 
 def _narrows(facet: Facet, total: int) -> bool:
-    """A single option that every picture has is no choice."""
-    if not facet.is_counted or len(facet.options) > 1:
+    """A single option that every picture has is no choice. What somebody has opened stays."""
+    if facet.name in ON_DEMAND or len(facet.options) > 1:
         return True
     return any(option.selected or option.count < total for option in facet.options)
 

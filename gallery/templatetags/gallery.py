@@ -9,8 +9,9 @@ from django import template
 from django.template.context import RequestContext
 from django.utils.formats import number_format
 
+from gallery.arranging import collections_for
 from gallery.facets import Option, count_words
-from gallery.models import Collection, Judgement
+from gallery.models import Judgement
 from generation.models import GeneratedImage, View
 
 register = template.Library()
@@ -64,14 +65,15 @@ def query_without(context: RequestContext, name: str, value: str) -> str:
 
 @register.inclusion_tag("gallery/_selection_bar.html", takes_context=True)
 def selection_bar(context: RequestContext, total: int = 0) -> dict[str, Any]:
-    """What can be done with the ticked pictures; with `total`, with all results of the search too."""
+    """What can be done with the ticked pictures; with `total`, with all of them there are."""
     user = context["request"].user
     tags = next((facet.options for facet in context.get("facets", []) if facet.name == "tag"), [])
     return {
         "request": context["request"],
         "total": total,
         "tags": tags,
-        "collections": Collection.objects.visible_to(user).order_by("-updated_at")[:COLLECTIONS_OFFERED],
+        "collection": context.get("collection"),
+        "collections": collections_for(user)[:COLLECTIONS_OFFERED],
         "teams": user.teams.order_by("name"),
         "views": View.choices,
     }

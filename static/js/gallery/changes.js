@@ -43,18 +43,21 @@ function showAgain() {
   else location.reload();
 }
 
-function takeAway(tiles) {
+function takeAway(tiles, how) {
   const everything = bar().elements.all?.checked;
   clearSelection();
   if (everything) return showAgain();
-  for (const tile of tiles) tile.hidden = "mine" in tile.dataset;
+  for (const tile of tiles) Object.assign(tile, { hidden: true }).dataset.gone = how;
   return countAgain();
 }
 
 function bringBack() {
-  const tiles = document.querySelectorAll("#grid .tile[hidden]");
+  const tiles = document.querySelectorAll("#grid [data-gone=trash]");
   if (!tiles.length) return showAgain();
-  for (const tile of tiles) tile.hidden = false;
+  for (const tile of tiles) {
+    tile.hidden = false;
+    delete tile.dataset.gone;
+  }
   return countAgain();
 }
 
@@ -67,7 +70,8 @@ const SHOWN = {
   favourite: (tiles) => each(tiles, showFavourite, true),
   unfavourite: (tiles) => each(tiles, showFavourite, false),
   rate: (tiles, button) => each(tiles, showRating, Number(button.value)),
-  trash: takeAway,
+  trash: (tiles) => takeAway(tiles.filter((tile) => "mine" in tile.dataset), "trash"),
+  "take-out": (tiles) => takeAway(tiles, "out"),
 };
 
 document.addEventListener("htmx:afterRequest", ({ detail: { elt, successful } }) => {

@@ -4,8 +4,9 @@
 const KEY = "selection";
 const PLACES = ["cursor", "before", "sort"]; // they say what is on screen, not what was searched
 
+// A grid knows what it shows; the page of one picture has it in its address.
 function scope() {
-  const query = new URLSearchParams(location.search);
+  const query = new URLSearchParams(document.getElementById("selection")?.elements.query.value ?? location.search);
   PLACES.forEach((name) => query.delete(name));
   query.sort();
   return query.toString();
