@@ -19,9 +19,9 @@ from django.conf import settings
 from django.db.models import QuerySet
 from django.utils import timezone
 
-from gallery.bare_png import bare_chunks, bare_size
 from gallery.rows import AT_ONCE, FORMATS, CsvRows, JsonRows, row_of, with_rows
 from gallery.zip_stream import CHUNK, Measure, Member, zip_stream
+from generation.bare_png import bare_chunks, bare_size
 from generation.models import GeneratedImage
 from shoesai import files
 from shoesai.models import User

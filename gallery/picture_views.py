@@ -9,10 +9,12 @@ from django.contrib.auth.decorators import login_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, render
 from django.urls import reverse
+from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
 from gallery.arranging import collections_for
+from gallery.comparing import FEWEST, MOST
 from gallery.filters import ImageFilter, visible_images
 from gallery.judging import judgement_of, tags_seen_by
 from gallery.models import RATINGS
@@ -70,14 +72,18 @@ def _recipe(picture: GeneratedImage) -> dict[str, Any]:
         "scheduler": dict(CHOICES).get(generation.scheduler, generation.scheduler),
         "loras": generation.extra_loras(),
         "device": generation.engine.get("device") or generation.job.result.get("device", ""),
+        "engine": [(key.replace("_", " "), value) for key, value in generation.engine.items() if key != "device"],
     }
 
 
 def _lineage(picture: GeneratedImage, user: User) -> dict[str, Any]:
+    siblings = siblings_of(picture, user)
+    compared = urlencode([("image", sibling.pk) for sibling in siblings])
     return {
         "origins": origins_of(picture.generation, user),
         "reference": reference_of(picture.generation, user),
-        "siblings": siblings_of(picture, user),
+        "siblings": siblings,
+        "compare_siblings": compared if FEWEST <= len(siblings) <= MOST else "",
         "variations": variations_of(picture, user),
     }
 

@@ -24,9 +24,9 @@ from PIL import Image
 
 from gallery import sharing
 from gallery.archives import bare_archive_of
-from gallery.bare_png import bare_chunks, bare_size
 from gallery.export_views import zip_answer
 from gallery.models import ShareLink
+from generation.bare_png import bare_chunks, bare_size
 from generation.metadata import xmp_of
 from generation.models import GeneratedImage
 from shoesai import files

@@ -60,7 +60,7 @@ def variant_bytes(request: HttpRequest, image: GeneratedImage) -> HttpResponseBa
     return _answer(
         request,
         etag=variant.etag(image.blob_id),
-        make=lambda: BytesIO(variant.encode(files.read(image.blob))),
+        make=lambda: BytesIO(variant.encode(files.path_of(image.blob_id))),
         mime=variant.mime,
         name=image.file_name(variant.suffix),
     )

@@ -10,11 +10,12 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 from PIL import ExifTags, Image
-from PIL.PngImagePlugin import PngInfo
 
+from generation.bare_png import bare_chunks
 from generation.metadata import xmp_of
 
 QUALITY = 95
@@ -66,27 +67,24 @@ class Variant:
         what = "" if self.is_stored else f"-{self.format}{'' if self.metadata else '-bare'}"
         return f'"{sha256}{what}"'
 
-    def encode(self, png: bytes) -> bytes:
+    def encode(self, path: Path) -> bytes:
         """What is inside comes from the stored file itself, so a variant says what the picture says."""
-        with Image.open(BytesIO(png)) as stored:
+        if self.format == "png":
+            return path.read_bytes() if self.metadata else b"".join(bare_chunks(path))
+        with Image.open(path) as stored:
             said = stored.info if self.metadata else {}
             picture = stored.convert("RGB")
         picture.info = {}
         out = BytesIO()
-        picture.save(out, self.format.upper(), **self._options(said))
+        picture.save(
+            out,
+            self.format.upper(),
+            quality=QUALITY,
+            xmp=xmp_of(said.get("shoesai", "")).encode(),
+            exif=_user_comment(said.get("parameters", "")),
+            **BEST[self.format],
+        )
         return out.getvalue()
-
-    def _options(self, said: Mapping[Any, Any]) -> dict[str, Any]:
-        if self.format == "png":
-            return {"pnginfo": _mark_of_origin()}
-        inside = {"xmp": xmp_of(said.get("shoesai", "")).encode(), "exif": _user_comment(said.get("parameters", ""))}
-        return {"quality": QUALITY, **inside, **BEST[self.format]}
-
-
-def _mark_of_origin() -> PngInfo:
-    info = PngInfo()
-    info.add_itxt("XML:com.adobe.xmp", xmp_of())
-    return info
 
 
 def _user_comment(text: str) -> bytes:

@@ -14,8 +14,8 @@ from django.utils import timezone
 from PIL import Image
 
 from gallery import arranging, sharing, trash
-from gallery.bare_png import bare_chunks, bare_size
 from gallery.models import ShareLink
+from generation.bare_png import bare_chunks, bare_size
 from generation.metadata import AI_ORIGIN
 from generation.models import GeneratedImage
 from shoesai import files

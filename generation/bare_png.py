@@ -1,4 +1,4 @@
-"""A stored PNG without anything that was written into it but the mark of AI origin, for people outside.
+"""A stored PNG without anything that was written into it but the mark of AI origin.
 
 Only the parts that make the picture go through, as they are: nothing is decoded, so it costs no more than copying, and
 its size is known from a look at the parts' headers.
