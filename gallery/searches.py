@@ -7,6 +7,7 @@ from django.db import IntegrityError, transaction
 from django.db.models import QuerySet
 from django.http import QueryDict
 from django.utils.translation import gettext as _
+from django_filters import BooleanFilter
 
 from gallery.filters import ImageFilter
 from gallery.models import SavedSearch
@@ -58,6 +59,8 @@ def words_of(query: str) -> list[str]:
     said = [text for text in given.getlist("q") if text]
     for name, one in ImageFilter.base_filters.items():
         values = [value for value in given.getlist(name) if value]
-        if name != "q" and values:
+        if values and isinstance(one, BooleanFilter):
+            said.append(str(one.label))
+        elif values and name != "q":
             said.append(_("%(facet)s: %(values)s") % {"facet": one.label, "values": ", ".join(values)})
     return said
