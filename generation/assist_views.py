@@ -10,7 +10,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from generation import limits
 from generation.forms import GenerateForm
-from generation.model_cards import card_of, shelves_of
+from generation.model_cards import card_of, groups_of
 from generation.prompt_check import PromptCheck
 from generation.suggestions import Field, suggest
 from shoesai.auth import caller
@@ -38,8 +38,8 @@ def suggestions(request: HttpRequest) -> HttpResponse:
 @require_POST
 @never_cache
 def check(request: HttpRequest) -> HttpResponse:
-    found = PromptCheck.of(caller(request), request.POST.dict())
-    return render(request, "generation/_prompt_check.html", {"check": found})
+    base = _base(request, request.POST.get("model_name", ""))
+    return render(request, "generation/_prompt_check.html", {"check": PromptCheck.of(base, request.POST.dict())})
 
 
 @login_required
@@ -48,9 +48,9 @@ def check(request: HttpRequest) -> HttpResponse:
 def models(request: HttpRequest) -> HttpResponse:
     """The picker's list; for a LoRA with what fits the model that was chosen."""
     query = request.GET.get("q", "")[:MAX_QUERY]
-    loras_for = _chosen_base(request) if _field(request) != "model_name" else None
-    shelves, more = shelves_of(caller(request), query=query, loras_for=loras_for)
-    return render(request, "generation/_models.html", {"shelves": shelves, "more": more, "query": query})
+    loras_for = _loras_for(request, _field(request))
+    groups, more = groups_of(caller(request), query=query, loras_for=loras_for)
+    return render(request, "generation/_models.html", {"groups": groups, "more": more, "query": query})
 
 
 @login_required
@@ -59,8 +59,7 @@ def models(request: HttpRequest) -> HttpResponse:
 def picked(request: HttpRequest) -> HttpResponse:
     """The chosen model as the form shows it."""
     name = _field(request)
-    loras_for = _chosen_base(request) if name != "model_name" else None
-    card = card_of(caller(request), request.GET.get(name, ""), loras_for)
+    card = card_of(caller(request), request.GET.get(name, ""), _loras_for(request, name))
     field = GenerateForm(user=caller(request))[name]
     return render(request, "generation/_picked.html", {"card": card, "field": field})
 
@@ -72,8 +71,18 @@ def _field(request: HttpRequest) -> str:
     return name
 
 
-def _chosen_base(request: HttpRequest) -> BaseModel:
+def _loras_for(request: HttpRequest, field: str) -> BaseModel | None:
+    """What a LoRA must fit; None for the field of the model itself."""
+    if field == "model_name":
+        return None
+    base = _base(request, request.GET.get("model_name", ""))
+    if base is None:
+        raise Http404
+    return base
+
+
+def _base(request: HttpRequest, name: str) -> BaseModel | None:
     try:
-        return find_model(caller(request), request.GET.get("model_name", "")).base
-    except UnknownModel as error:
-        raise Http404 from error
+        return find_model(caller(request), name).base
+    except UnknownModel:
+        return None

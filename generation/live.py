@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from generation.estimates import Timetable, about
-from generation.models import GeneratedImage, Generation, GenerationLora
+from generation.models import GeneratedImage, Generation
 from shoesai.jobs import queue
 from shoesai.models import Job, User
 from shoesai.templatetags.portal import doing
@@ -74,12 +74,6 @@ class GenerationView:
     def preview_version(self) -> str:
         preview = self.job.preview
         return hashlib.sha256(bytes(preview)).hexdigest()[:12] if preview else ""
-
-    @cached_property
-    def extra_loras(self) -> list[GenerationLora]:
-        """Without the model's own checkpoint, which its name tells already."""
-        loras = list(self.generation.loras.all())
-        return [lora for lora in loras if lora.position or lora.checkpoint.name != self.generation.model_name]
 
     @cached_property
     def doing(self) -> str:

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable
 from dataclasses import dataclass, field
 from typing import Any
+from uuid import UUID
 
-from django.db.models import OuterRef, Q, QuerySet, Subquery
+from django.db.models import Max, OuterRef, Q, QuerySet, Subquery
 from django.urls import reverse
 from django.utils.translation import gettext as _
 
-from generation.models import GeneratedImage
+from generation.models import GeneratedImage, Shelf
 from generation.suggestions import phrases_of
 from shoesai.models import User
 from training.catalogue import UnknownModel, find_model
@@ -37,24 +38,22 @@ class ModelCard:
 
 
 @dataclass
-class Shelf:
+class Group:
     """One run's checkpoints, or the base models."""
 
     title: str
     cards: list[ModelCard] = field(default_factory=list)
 
 
-def shelves_of(user: User, *, query: str = "", loras_for: BaseModel | None = None) -> tuple[list[Shelf], bool]:
+def groups_of(user: User, *, query: str = "", loras_for: BaseModel | None = None) -> tuple[list[Group], bool]:
     """What fits the words of `query`, newest runs first, and whether there is more. With `loras_for`: no bases."""
-    cards: list[ModelCard] = []
-    if loras_for is None:
-        cards += [_base_card(base) for base in _with_pictures(_narrowed_bases(query), user, "base_model")]
+    cards = [] if loras_for else _base_cards(user, _narrowed_bases(query))
     found = list(_narrowed_checkpoints(user, query)[: SHOWN + 1])
-    cards += _checkpoint_cards(found[:SHOWN], loras_for)
-    shelves: dict[str, Shelf] = {}
+    cards += _checkpoint_cards(user, found[:SHOWN], loras_for)
+    groups: dict[str, Group] = {}
     for card in cards:
-        shelves.setdefault(card.group, Shelf(card.group)).cards.append(card)
-    return list(shelves.values()), len(found) > SHOWN
+        groups.setdefault(card.group, Group(card.group)).cards.append(card)
+    return list(groups.values()), len(found) > SHOWN
 
 
 def card_of(user: User, name: str, loras_for: BaseModel | None = None) -> ModelCard | None:
@@ -64,8 +63,8 @@ def card_of(user: User, name: str, loras_for: BaseModel | None = None) -> ModelC
     except UnknownModel:
         return None
     if model.checkpoint is None:
-        return _base_card(_with_pictures(BaseModel.objects.filter(pk=model.base.pk), user, "base_model").get())
-    return next(_checkpoint_cards([_checkpoints(user).get(pk=model.checkpoint.pk)], loras_for), None)
+        return _base_cards(user, [model.base])[0]
+    return _checkpoint_cards(user, [_checkpoints(user).get(pk=model.checkpoint.pk)], loras_for)[0]
 
 
 def _narrowed_bases(query: str) -> QuerySet[BaseModel]:
@@ -84,52 +83,68 @@ def _narrowed_checkpoints(user: User, query: str) -> QuerySet[Checkpoint]:
 
 
 def _checkpoints(user: User) -> QuerySet[Checkpoint]:
-    """With a picture each: the run's newest validation picture up to that step, or one that was made with it."""
+    """Each with its run's newest validation picture up to that step, and with the best of its run."""
     validation = ValidationImage.objects.filter(run=OuterRef("run"), step__lte=OuterRef("step"))
     best = Checkpoint.objects.filter(run=OuterRef("run"), validation_loss__isnull=False)
-    return _with_pictures(Checkpoint.objects.visible_to(user), user, "checkpoint").annotate(
-        validation=Subquery(validation.order_by("-step", "seq").values("pk")[:1]),
-        best=Subquery(best.order_by("validation_loss", "step").values("pk")[:1]),
-    ).select_related("run__dataset_version__dataset")  # fmt: skip
-
-
-def _with_pictures(queryset: QuerySet[Any], user: User, role: str) -> QuerySet[Any]:
-    """Each with the newest picture that this user may see of it."""
-    mine = GeneratedImage.objects.visible_to(user).filter(**{f"shelf__{role}": OuterRef("pk")})
-    if role == "base_model":
-        mine = mine.filter(shelf__checkpoint__isnull=True)
-    return queryset.annotate(picture=Subquery(mine.order_by("-created_at", "-id").values("pk")[:1]))
-
-
-def _base_card(base: Any) -> ModelCard:
-    return ModelCard(
-        name=base.name,
-        title=str(base),
-        short=str(base),
-        group=_("Base models"),
-        family=base.family,
-        note=_("%(family)s, %(side)d px") % {"family": base.get_family_display(), "side": base.resolution},
-        thumbnail=reverse("image-thumbnail", args=[base.picture]) if base.picture else "",
+    return (
+        Checkpoint.objects.visible_to(user)
+        .annotate(
+            validation=Subquery(validation.order_by("-step", "seq").values("pk")[:1]),
+            best=Subquery(best.order_by("validation_loss", "step").values("pk")[:1]),
+        )
+        .select_related("run__dataset_version__dataset")
     )
 
 
-def _checkpoint_cards(checkpoints: Iterable[Any], loras_for: BaseModel | None) -> Iterator[ModelCard]:
-    for checkpoint in checkpoints:
-        run = checkpoint.run
-        words = str(run.spec.get("trigger_words") or "")
-        fits = loras_for is None or loras_for.family == checkpoint.family
-        yield ModelCard(
-            name=checkpoint.name,
-            title=_("%(run)s, step %(step)d") % {"run": run.name, "step": checkpoint.step},
-            short=_("Step %(step)d") % {"step": checkpoint.step},
-            group=run.name,
-            family=checkpoint.family,
-            note=_note(checkpoint) if fits else _("Fits %(family)s") % {"family": Family(checkpoint.family).label},
-            thumbnail=_thumbnail(checkpoint),
-            words=words,
-            captions=() if words else _often_said(run),
-            fits=fits,
+def _newest_pictures(shelves: QuerySet[Shelf], role: str) -> dict[UUID, UUID]:
+    """Of each base model or checkpoint the newest picture. Each shelf is asked for its own newest, by its index."""
+    on_it = GeneratedImage.objects.filter(shelf=OuterRef("pk")).order_by("-created_at", "-id").values("created_at")[:1]
+    moments = shelves.filter(images__gt=0).order_by().values_list(role).annotate(moment=Max(Subquery(on_it)))
+    newest = [moment for _key, moment in moments if moment]
+    pictures = GeneratedImage.objects.filter(created_at__in=newest, shelf__in=shelves).order_by("created_at", "id")
+    return dict(pictures.values_list(f"shelf__{role}", "pk"))
+
+
+def _base_cards(user: User, bases: Iterable[BaseModel]) -> list[ModelCard]:
+    bases = list(bases)
+    bare = Shelf.objects.visible_to(user).filter(base_model__in=bases, checkpoint__isnull=True)
+    pictures = _newest_pictures(bare, "base_model")
+    return [
+        ModelCard(
+            name=base.name,
+            title=str(base),
+            short=str(base),
+            group=_("Base models"),
+            family=base.family,
+            note=_("%(family)s, %(side)d px") % {"family": base.get_family_display(), "side": base.resolution},
+            thumbnail=reverse("image-thumbnail", args=[pictures[base.pk]]) if base.pk in pictures else "",
         )
+        for base in bases
+    ]
+
+
+def _checkpoint_cards(user: User, checkpoints: list[Any], loras_for: BaseModel | None) -> list[ModelCard]:
+    shelves = Shelf.objects.visible_to(user).filter(checkpoint__in=[one for one in checkpoints if not one.validation])
+    pictures = _newest_pictures(shelves, "checkpoint")
+    return [_checkpoint_card(checkpoint, pictures.get(checkpoint.pk), loras_for) for checkpoint in checkpoints]
+
+
+def _checkpoint_card(checkpoint: Any, picture: UUID | None, loras_for: BaseModel | None) -> ModelCard:
+    run = checkpoint.run
+    words = str(run.spec.get("trigger_words") or "")
+    fits = loras_for is None or loras_for.family == checkpoint.family
+    return ModelCard(
+        name=checkpoint.name,
+        title=_("%(run)s, step %(step)d") % {"run": run.name, "step": checkpoint.step},
+        short=_("Step %(step)d") % {"step": checkpoint.step},
+        group=run.name,
+        family=checkpoint.family,
+        note=_note(checkpoint) if fits else _("Fits %(family)s") % {"family": Family(checkpoint.family).label},
+        thumbnail=_thumbnail(checkpoint, picture),
+        words=words,
+        captions=() if words else _often_said(run),
+        fits=fits,
+    )
 
 
 def _note(checkpoint: Any) -> str:
@@ -139,10 +154,10 @@ def _note(checkpoint: Any) -> str:
     return _("Learned from %(dataset)s") % {"dataset": version.dataset.name} if version else ""
 
 
-def _thumbnail(checkpoint: Any) -> str:
+def _thumbnail(checkpoint: Any, picture: UUID | None) -> str:
     if checkpoint.validation:
         return reverse("training-validation-thumbnail", args=[checkpoint.run_id, checkpoint.validation])
-    return reverse("image-thumbnail", args=[checkpoint.picture]) if checkpoint.picture else ""
+    return reverse("image-thumbnail", args=[picture]) if picture else ""
 
 
 def _often_said(run: Any) -> tuple[str, ...]:

@@ -41,6 +41,9 @@ class Generation(Owned):
     engine = models.JSONField(default=dict, blank=True, help_text=_("Device, precision and versions that made it."))
     spec_version = models.PositiveSmallIntegerField(default=1)
 
+    class Meta:
+        indexes = [models.Index(fields=["owner", "-created_at", "-id"], name="generation_of_owner")]
+
     def __str__(self) -> str:
         return self.prompt[:60]
 

@@ -10,8 +10,6 @@ from typing import Any, Self
 from generation import limits
 from generation.tokens import Tokens, count_tokens
 from generation.variations import BadTemplate, expand
-from shoesai.models import User
-from training.catalogue import UnknownModel, find_model
 from training.models import BaseModel
 
 
@@ -26,11 +24,10 @@ class PromptCheck:
     negative_tokens: Tokens | None = None
 
     @classmethod
-    def of(cls, user: User, values: Mapping[str, Any]) -> Self:
-        """From fields as they stand in the form, which may be anything."""
+    def of(cls, base: BaseModel | None, values: Mapping[str, Any]) -> Self:
+        """From fields as they stand in the form, which may be anything, and the model's base."""
         prompt, negative = str(values.get("prompt") or ""), str(values.get("negative_prompt") or "")
         check = cls(images=_whole(values.get("num_images")))
-        base = _base(user, str(values.get("model_name") or ""))
         if max(len(prompt), len(negative)) > limits.PROMPT_CHARACTERS:
             return check  # refused anyway, and there for anybody to see
         try:
@@ -59,10 +56,3 @@ def _whole(value: Any) -> int:
     """A number of images that can be asked for; 1 while something else is typed."""
     text = str(value)
     return int(text) if re.fullmatch(r"[0-9]{1,3}", text) and int(text) in limits.NUM_IMAGES else 1
-
-
-def _base(user: User, name: str) -> BaseModel | None:
-    try:
-        return find_model(user, name).base
-    except UnknownModel:
-        return None

@@ -9,8 +9,10 @@ from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils import timezone
 
+from generation.estimates import LANE
 from generation.forms import GenerateForm
 from generation.live import GenerationView, generations_of, views_of
+from generation.models import Generation
 from generation.phrases import IDEAS
 from generation.presets import presets_of
 from generation.prompt_check import PromptCheck
@@ -51,8 +53,8 @@ def form_or_page(request: HttpRequest, form: GenerateForm, status: int = 200) ->
 
 
 def form_context(form: GenerateForm) -> dict[str, Any]:
-    values = {name: form[name].value() for name in ("prompt", "negative_prompt", "model_name", "num_images")}
-    return {"form": form, "check": PromptCheck.of(form.user, values)}
+    values = {name: form[name].value() for name in ("prompt", "negative_prompt", "num_images")}
+    return {"form": form, "check": PromptCheck.of(form.base(), values)}
 
 
 def form_of(user: User, posted: QueryDict, **changes: Any) -> GenerateForm:
@@ -67,12 +69,11 @@ LORA = ("lora_", "weight_")
 # --- the results ------------------------------------------------------------------------------------------------
 def newest_views(user: User) -> list[GenerationView]:
     """The newest, and all that are still to be made, however many."""
-    mine = generations_of(user).filter(owner=user).order_by("-created_at", "-id")
-    shown = list(mine[:GENERATIONS_SHOWN])
-    if len(shown) == GENERATIONS_SHOWN:
-        older = mine.exclude(pk__in=[generation.pk for generation in shown])
-        shown += older.filter(job__state__in=Job.LIVE)[:LIVE_SHOWN]
-    return views_of(shown)
+    mine = Generation.objects.filter(owner=user)
+    live = list(Job.objects.filter(owner=user, lane=LANE, state__in=Job.LIVE).values_list("pk", flat=True)[:LIVE_SHOWN])
+    keys = {*mine.order_by("-created_at", "-id").values_list("pk", flat=True)[:GENERATIONS_SHOWN],
+            *mine.filter(job__in=live).values_list("pk", flat=True)}  # fmt: skip
+    return views_of(list(generations_of(user).filter(pk__in=keys).order_by("-created_at", "-id")))
 
 
 def live_context(views: list[GenerationView], since: datetime | None = None) -> dict[str, Any]:

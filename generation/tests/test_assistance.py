@@ -82,13 +82,13 @@ class ModelPickerTest(AssistanceTest):
         return self.client.get(reverse("generate-models"), {"field": "model_name", "model_name": "starter", **query})
 
     def cards(self, **query: Any) -> dict[str, Any]:
-        return {card.name: card for shelf in self.models(**query).context["shelves"] for card in shelf.cards}
+        return {card.name: card for group in self.models(**query).context["groups"] for card in group.cards}
 
     def test_models_are_grouped_by_run_and_only_those_that_one_may_use(self) -> None:
         checkpoint_of(self.bob, self.team, name="spring")
         checkpoint_of(self.charlie, name="secret")
-        shelves = self.models().context["shelves"]
-        self.assertEqual([shelf.title for shelf in shelves], ["Base models", "spring"])
+        groups = self.models().context["groups"]
+        self.assertEqual([group.title for group in groups], ["Base models", "spring"])
         self.assertNotContains(self.models(q="secret"), "secret/checkpoint-150")
 
     def test_the_search_takes_words_of_run_dataset_and_step(self) -> None:

@@ -186,7 +186,7 @@ class WatchTest(BaseTestCase):
             for _generation in range(3):
                 self.asked()
         self.assertEqual(asked[0], asked[1])
-        self.assertLessEqual(asked[0], 18)
+        self.assertLessEqual(asked[0], 20)
 
     def test_the_page_shows_all_that_is_still_to_be_made(self) -> None:
         waiting = [self.asked() for _number in range(3)]
