@@ -78,7 +78,7 @@ def _recipe(picture: GeneratedImage) -> dict[str, Any]:
 
 def _lineage(picture: GeneratedImage, user: User) -> dict[str, Any]:
     siblings = siblings_of(picture, user)
-    compared = urlencode([("image", sibling.pk) for sibling in siblings])
+    compared = urlencode([("image", str(sibling.pk)) for sibling in siblings])
     return {
         "origins": origins_of(picture.generation, user),
         "reference": reference_of(picture.generation, user),

@@ -13,6 +13,7 @@ from io import BytesIO
 from pathlib import Path
 from typing import Any
 
+from django.utils.translation import gettext as _
 from PIL import ExifTags, Image
 
 from generation.bare_png import bare_chunks
@@ -42,7 +43,7 @@ class Variant:
         """`?format=webp&metadata=0`; either may be left out. Raises UnknownVariant."""
         given = {name: query.get(name, allowed[0]) for name, allowed in CHOICES_OF.items()}
         errors = {
-            name: f"must be one of {', '.join(CHOICES_OF[name])}."
+            name: _("must be one of %(names)s.") % {"names": ", ".join(CHOICES_OF[name])}
             for name, value in given.items()
             if value not in CHOICES_OF[name]
         }
