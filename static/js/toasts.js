@@ -1,6 +1,6 @@
 // Short messages at the foot of the page. Whatever is appended to #toasts, by a script or by htmx out of band, gets a
 // button to close it and goes by itself, unless it has `data-stay`. Its time stands still while nobody looks at the
-// page, and while the pointer or the focus is on it. `data-news` marks the end of a job: it also marks the title of a
+// page, and while the pointer or the focus is on it. `data-ended` marks the end of a job: it also marks the title of a
 // page that nobody looks at.
 
 const SECONDS = 8;
@@ -40,7 +40,7 @@ function prepare(item) {
   close.setAttribute("aria-label", box.dataset.close);
   close.addEventListener("click", () => item.remove());
   item.append(close);
-  if (item.hasAttribute("data-news") && document.hidden) {
+  if (item.hasAttribute("data-ended") && document.hidden) {
     unseen += 1;
     document.title = `(${unseen}) ${title}`;
   }
