@@ -49,13 +49,17 @@ document.addEventListener("htmx:responseError", () => toast(toasts?.dataset.refu
 
 // --- theme --------------------------------------------------------------------------------------
 const THEMES = ["system", "light", "dark"];
-const theme = () => localStorage.getItem("theme") ?? "system";
+const theme = () => (THEMES.includes(localStorage.getItem("theme")) ? localStorage.getItem("theme") : "system");
 const after = (name) => THEMES[(THEMES.indexOf(name) + 1) % THEMES.length];
 
 function setTheme(name) {
-  localStorage.setItem("theme", name);
-  if (name === "system") delete document.documentElement.dataset.theme;
-  else document.documentElement.dataset.theme = name;
+  if (name === "system") {
+    localStorage.removeItem("theme");
+    delete document.documentElement.dataset.theme;
+  } else {
+    localStorage.setItem("theme", name);
+    document.documentElement.dataset.theme = name;
+  }
   showTheme();
 }
 
