@@ -190,6 +190,48 @@ class EveryPageTest(BaseTestCase):
         return self.client.get(address, headers=PORTUGUESE)
 
 
+class ErrorsTest(BaseTestCase):
+    """What is refused is refused in the reader's language; what programs switch on stays as it is."""
+
+    def test_a_form_says_what_is_allowed(self) -> None:
+        self.client.force_login(self.alice)
+        wish = {"prompt": "tênis", "model_name": "starter", "num_images": 4, "num_inference_steps": 999, "seed": "",
+                "size": "square", "scheduler": "ddim"}  # fmt: skip
+        page = self.client.post(reverse("generate"), wish, headers=PORTUGUESE)
+        self.assertContains(page, "Precisa ficar entre 1 e 150.", status_code=422)
+
+    def test_the_api_says_it_in_the_language_that_the_program_asks_for_and_else_in_english(self) -> None:
+        self.client.force_login(self.alice)
+        said = {}
+        for language in ("pt-br", ""):
+            headers = {"accept-language": language} if language else {}
+            reply = self.client.post(reverse("api-generate"), {"prompt": "tênis", "num_images": 11},
+                                     content_type="application/json", headers=headers).json()  # fmt: skip
+            self.assertEqual(reply["type"], "urn:shoesai:problem:invalid-request")
+            said[language] = reply["errors"]
+        self.assertEqual(said["pt-br"][0]["message"], "precisa ser um número inteiro entre 1 e 10.")
+        self.assertEqual(said[""], [{"field": "num_images", "message": "must be a whole number between 1 and 10."}])
+
+    def test_a_log_is_kept_in_english_and_shown_to_each_in_their_language(self) -> None:
+        run = queued_run(self.alice, name="verao")
+        self.client.force_login(self.alice)
+        self.client.post(reverse("training-cancel", args=[run.pk]), headers=PORTUGUESE)
+        kept = "Cancelled; it had not begun to learn."
+        self.assertEqual(run.events.last().message, kept)
+        address = reverse("training-run", args=[run.pk])
+        self.assertContains(self.client.get(address, headers=PORTUGUESE), "Cancelado; ainda não tinha começado")
+        self.assertContains(self.client.get(address), kept)
+
+    def test_a_setting_of_a_training_is_refused_in_the_readers_language(self) -> None:
+        version = photos_version(self.alice, "praia")
+        self.client.force_login(self.alice)
+        initial = self.client.get(reverse("training-new")).context["form"].initial
+        data = {name: value for name, value in initial.items() if value not in (None, False)}
+        data |= {"dataset_version": str(version.pk), "base_model": str(data["base_model"].pk), "rank": "100000"}
+        page = self.client.post(reverse("training-new"), data, headers=PORTUGUESE)
+        self.assertContains(page, "Pode ser no máximo", status_code=422)
+
+
 class WordsTest(TestCase):
     def test_what_is_looked_for_is_found(self) -> None:
         page = '<p title="Search the gallery">Olá<code>the end</code><i lang="en">the end</i> <b>New picture</b></p>'

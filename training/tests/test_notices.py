@@ -50,6 +50,15 @@ class NoticeTests(BaseTestCase):
         assert f"https://shoes.example{reverse('training-run', args=[self.run_.pk])}" in text
         assert "resume" not in text
 
+    def test_its_owner_reads_it_in_the_language_that_they_chose(self) -> None:
+        self.alice.language = "pt-br"
+        self.alice.save()
+        kept_checkpoint(self.run_, 10, 0.25)
+        text = self.end(self.succeed)
+        assert mail.outbox[0].subject == "Treinamento spring: concluído"
+        assert "O treino spring foi concluído depois de 1 h 12 min." in text
+        assert "perda de validação: spring/checkpoint-10 (0,2500)." in text
+
     def test_a_failure_says_why_and_how_to_go_on(self) -> None:
         kept_state(self.run_, 40)
         text = self.end(self.break_down)
