@@ -101,7 +101,7 @@ def rows_of(images: Sequence[GeneratedImage]) -> list[Row]:
 
 
 def _loras(image: GeneratedImage) -> str:
-    return ", ".join(f"{lora.checkpoint.name} × {lora.weight:g}" for lora in image.generation.extra_loras())
+    return ", ".join(f"{lora.checkpoint.name} × {_number(lora.weight)}" for lora in image.generation.extra_loras())
 
 
 def _number(value: Any) -> str:

@@ -24,11 +24,13 @@ SENTENCES: tuple[str, ...] = (
     _("Reading photos: %(done)s of %(total)s"),
     _("Reading captions: %(done)s of %(total)s"),
     _("Step %(step)s, micro-batch %(part)s of %(parts)s"),
+    _("Measuring"),
     _("loading the base model"),
     _("Drawing photos"),
     _("Importing photos"),
     _("loading the LoRA"),
     # --- why a job failed
+    _("%(count)s jobs are waiting or running already; at most %(most)s."),
     _("The device ran out of memory; a smaller picture or batch may fit."),
     _("The engine's machine refused: %(reason)s."),
     _("The worker's machine refused: %(reason)s."),

@@ -111,7 +111,7 @@ def enqueue(
 def _check_quota(owner: User) -> None:
     live = Job.objects.filter(owner=owner, state__in=Job.LIVE).exclude(kind__in=HOUSEKEEPING).count()
     if live >= settings.JOB_MAX_QUEUED_PER_USER:
-        words = _("%(count)d jobs are waiting or running already; at most %(most)d.")
+        words = _("%(count)s jobs are waiting or running already; at most %(most)s.")
         raise QueueFull(words % {"count": live, "most": settings.JOB_MAX_QUEUED_PER_USER})
 
 

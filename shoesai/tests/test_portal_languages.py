@@ -217,7 +217,7 @@ class ErrorsTest(BaseTestCase):
         self.client.force_login(self.alice)
         self.client.post(reverse("training-cancel", args=[run.pk]), headers=PORTUGUESE)
         kept = "Cancelled; it had not begun to learn."
-        self.assertEqual(run.events.last().message, kept)
+        self.assertEqual(run.events.latest("id").message, kept)
         address = reverse("training-run", args=[run.pk])
         self.assertContains(self.client.get(address, headers=PORTUGUESE), "Cancelado; ainda não tinha começado")
         self.assertContains(self.client.get(address), kept)
