@@ -16,8 +16,8 @@ from shoesai.models import User
 
 COLUMNS = (
     "file", "id", "prompt", "negative_prompt", "model", "base_model", "loras", "seed", "steps", "guidance_scale",
-    "scheduler", "width", "height", "seconds", "owner", "created_at", "sku", "view", "favourite", "rating", "tags",
-    "sha256",
+    "scheduler", "width", "height", "strength", "reference", "seconds", "owner", "created_at", "sku", "view",
+    "favourite", "rating", "tags", "sha256",
 )  # fmt: skip
 AT_ONCE = 500
 

@@ -9,7 +9,7 @@ from typing import IO, Any
 from uuid import UUID
 
 from django.db import transaction
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -21,6 +21,7 @@ from shoesai.pictures import NotAPicture, read_picture
 
 LONGEST_SIDE = 2048  # twice what a picture can have; a photo of 40 megapixels would only lie there
 KEPT = timedelta(days=7)
+KEPT_PER_USER = 100
 SWEPT_AT_ONCE = 100
 _SHA256 = re.compile("[0-9a-f]{64}")
 
@@ -28,7 +29,8 @@ _SHA256 = re.compile("[0-9a-f]{64}")
 def keep_reference(user: User, upload: IO[bytes] | Any) -> Blob:
     """Stores an uploaded picture upright, in sRGB, on white and without metadata; the user may name it for a week.
 
-    `upload` is anything with `read(size)`. Raises NotAPicture. The same picture twice is kept once.
+    Of each user the newest hundred are kept, so that nobody fills the disk. `upload` is anything with `read(size)`.
+    The same picture twice is kept once. Raises NotAPicture.
     """
     data = upload.read(limits.REFERENCE_BYTES + 1)
     if len(data) > limits.REFERENCE_BYTES:
@@ -38,6 +40,8 @@ def keep_reference(user: User, upload: IO[bytes] | Any) -> Blob:
     with transaction.atomic():
         blob = files.publish(picture.png, "image/png")
         Upload.objects.update_or_create(owner=user, blob=blob, defaults={"created_at": timezone.now()})
+        mine = Upload.objects.filter(owner=user).order_by("-created_at").values_list("pk", flat=True)
+        _forget(Upload.objects.filter(pk__in=list(mine[KEPT_PER_USER:])))
     return blob
 
 
@@ -75,9 +79,12 @@ def sweep_uploads() -> int:
 
     Whoever uploads sweeps: there is nothing to tidy where nobody does.
     """
+    return _forget(Upload.objects.filter(created_at__lt=timezone.now() - KEPT).order_by("created_at"))
+
+
+def _forget(uploads: QuerySet[Upload]) -> int:
     with transaction.atomic():
-        old = Upload.objects.filter(created_at__lt=timezone.now() - KEPT).order_by("created_at")
-        found = list(old.select_for_update(skip_locked=True, of=("self",))[:SWEPT_AT_ONCE])
+        found = list(uploads.select_for_update(skip_locked=True, of=("self",))[:SWEPT_AT_ONCE])
         for upload in found:
             upload.delete()
             files.discard(upload.blob_id)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import timedelta
 from io import BytesIO
 from typing import Any
+from unittest.mock import patch
 from uuid import uuid4
 
 from django.urls import reverse
@@ -142,6 +143,16 @@ class SweepTests(BaseTestCase):
         self.assertEqual(list(Blob.objects.filter(pk__in=[unused.pk, used.pk])), [used])
         self.assertFalse(files.path_of(unused.pk).exists())
         self.assertTrue(files.path_of(used.pk).exists())
+
+    def test_of_one_user_only_so_many_are_kept(self) -> None:
+        other = upload(self.bob, png_bytes("pink"))
+        with patch("generation.references.KEPT_PER_USER", 2), self.captureOnCommitCallbacks(execute=True):
+            colours = ("pink", "blue", "green", "navy")
+            pink, blue, *newest = (upload(self.alice, png_bytes(colour)) for colour in colours)
+        kept = Upload.objects.filter(owner=self.alice).values_list("blob", flat=True)
+        self.assertEqual(set(kept), {blob.pk for blob in newest})
+        self.assertEqual(find_reference(self.bob, pink.pk), other)  # the same bytes, which he has brought too
+        self.assertFalse(files.path_of(blue.pk).exists())
 
     def test_whoever_uploads_sweeps_for_all_and_a_used_upload_is_young_again(self) -> None:
         blob = upload(self.alice)
