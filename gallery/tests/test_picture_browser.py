@@ -116,7 +116,7 @@ def test_two_picked_pictures_are_compared(studio: Studio) -> None:  # noqa: F811
     page.keyboard.press("ArrowRight")
     page.locator(f'#picture[data-image="{second.pk}"]').wait_for()
     page.keyboard.press("x")
-    page.get_by_role("link", name="Compare").click()
+    page.get_by_role("link", name="Compare", exact=True).click()
     page.wait_for_url(f"**/gallery/compare/?image={first.pk}&image={second.pk}")
     page.get_by_role("link", name="Slider").click()
     page.wait_for_url("**&view=slider")
