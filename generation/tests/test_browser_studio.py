@@ -37,6 +37,13 @@ def heard(page: Any) -> Any:
     return lambda: page.evaluate("window.heard")
 
 
+def holds(page: Any, field: str, value: str) -> None:
+    """Waits until it does."""
+    from playwright.sync_api import expect
+
+    expect(page.locator(f"#{field}")).to_have_value(value)
+
+
 def opened(studio: Studio, **options: Any) -> Any:
     page = studio.signed_in(**options)
     page.goto("/generate/")
@@ -130,14 +137,14 @@ def test_a_preset_is_saved_applied_deleted_and_brought_back(studio: Studio) -> N
     page = opened(studio)
     page.get_by_label("Prompt", exact=True).fill("green clogs")
     page.locator("#id_num_inference_steps").fill("33")
-    page.get_by_text("Presets").click()
+    page.locator("#presets > summary").click()
     page.get_by_label("Save these settings as").fill("Catalogue")
     page.keyboard.press("Enter")
     page.get_by_text("“Catalogue” is saved.").wait_for()
     assert not Generation.objects.exists()  # Enter saved the preset and generated nothing
     page.locator("#id_num_inference_steps").fill("90")
     page.get_by_role("button", name="Catalogue", exact=True).click()
-    page.wait_for_function("document.getElementById('id_num_inference_steps').value === '33'")
+    holds(page, "id_num_inference_steps", "33")
     assert page.get_by_label("Prompt", exact=True).input_value() == "green clogs"
     page.get_by_label("Change Catalogue").click()
     page.get_by_role("button", name="Delete").click()
@@ -233,7 +240,7 @@ def test_without_javascript_everything_can_be_asked_for(studio: Studio, tmp_path
     page.locator("#id_lora_0").select_option("spring/checkpoint-150")
     page.get_by_text("Start from a picture").click()
     page.locator("#id_reference_file").set_input_files(picture)
-    page.get_by_text("Presets").click()
+    page.locator("#presets > summary").click()
     page.get_by_label("Save these settings as").fill("Catalogue")
     page.get_by_role("button", name="Save").click()
     page.get_by_text("“Catalogue” is saved.").wait_for()
@@ -244,3 +251,33 @@ def test_without_javascript_everything_can_be_asked_for(studio: Studio, tmp_path
     made = list(Generation.objects.order_by("created_at"))
     assert [one.prompt for one in made] == ["red clogs", "blue clogs"]
     assert all(one.reference_id and one.loras.count() == 2 for one in made)
+
+
+def test_what_was_filled_in_outlives_a_reload_and_a_session_but_not_its_owner(studio: Studio) -> None:
+    page = opened(studio)
+    prompt = page.get_by_label("Prompt", exact=True)
+    prompt.fill("green clogs")
+    page.locator("#id_num_inference_steps").fill("33")
+    page.goto("/gallery/")
+    page.goto("/generate/")
+    holds(page, "id_prompt", "green clogs")
+    assert page.locator("#id_num_inference_steps").input_value() == "33"
+    page.context.clear_cookies(name="sessionid")
+    page.get_by_role("button", name="Generate 4 images").click()
+    page.get_by_label("Name").fill("alice")
+    page.get_by_label("Password", exact=True).fill("a light table")
+    page.get_by_role("button", name="Sign in").click()
+    page.goto("/generate/")
+    holds(page, "id_prompt", "green clogs")
+    page.get_by_label("Begin with an empty form").click()
+    page.wait_for_load_state()
+    assert prompt.input_value() == ""
+    prompt.fill("a secret")
+    page.context.clear_cookies(name="sessionid")
+    page.goto("/login/")
+    page.get_by_label("Name").fill("charlie")
+    page.get_by_label("Password", exact=True).fill("a light table")
+    page.get_by_role("button", name="Sign in").click()
+    page.goto("/generate/")
+    page.wait_for_timeout(500)
+    assert prompt.input_value() == ""

@@ -54,7 +54,7 @@ class TemplateTest(SimpleTestCase):
         self.assertEqual(len(expand("{a|b|c|d|e|f}{1|2|3|4}")), MAX_PROMPTS)
         with self.assertRaisesMessage(BadTemplate, "stands for 25 prompts; at most 24"):
             expand("{1|2|3|4|5}{1|2|3|4|5}")
-        started = time.monotonic()
+        started = time.process_time()
         with self.assertRaisesMessage(BadTemplate, "stands for 1,000+ prompts"):
             expand("{1|2|3|4|5|6|7|8|9|0}" * 90)
-        self.assertLess(time.monotonic() - started, 1)
+        self.assertLess(time.process_time() - started, 1)

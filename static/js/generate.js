@@ -1,9 +1,10 @@
 // The Generate form: sliders, seed, sizes, the button's number, Ctrl/⌘-Enter, and a picture that is dropped or pasted.
 // Without it the form still posts.
 
+import "./draft.js";
 import "./models.js";
-import "./news.js";
 import "./suggestions.js";
+import { say } from "./news.js";
 import { toast } from "./toasts.js";
 
 const MAX_RANDOM = 2 ** 32;
@@ -132,6 +133,7 @@ function setPrompt(words) {
 async function fill(query) {
   await htmx.ajax("GET", form().dataset.fill + query, { target: "#generate-form", swap: "outerHTML" });
   history.replaceState(history.state, "", location.pathname + query);
+  say(form().dataset.filled);
 }
 
 document.addEventListener("keydown", (event) => {
