@@ -12,6 +12,7 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
+from django.core.exceptions import EmptyResultSet
 from django.db import connections
 from django.db.models import BooleanField, Case, Count, ExpressionWrapper, QuerySet, Sum, Value, When
 from django.utils.formats import number_format
@@ -183,7 +184,11 @@ def capped_counts(querysets: Iterable[QuerySet[Any]]) -> list[int]:
     using = ""
     for queryset in querysets:
         using = queryset.db
-        text, values = queryset.order_by().values("pk")[: COUNTED_TO + 1].query.sql_with_params()
+        try:
+            text, values = queryset.order_by().values("pk")[: COUNTED_TO + 1].query.sql_with_params()
+        except EmptyResultSet:  # its conditions exclude each other
+            parts.append("SELECT 0")
+            continue
         parts.append(f"SELECT COUNT(*) FROM ({text}) AS capped")  # noqa: S608 -- Django's own SQL
         parameters += values
     if not parts:

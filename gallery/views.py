@@ -15,6 +15,7 @@ from django.utils.http import urlencode
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from gallery.comparing import MOST
 from gallery.completion import MAX_TEXT, completion_of
 from gallery.facets import ON_DEMAND, Facet, facets_of
 from gallery.filters import ImageFilter
@@ -27,7 +28,6 @@ from shoesai.auth import caller
 
 # What htmx fills anew: all that a changed filter changes, or only the counts. See templates/gallery/gallery.html.
 FOUND, FACETS = "found", "facet-list"
-MOST_COMPARED = 4
 
 
 @login_required
@@ -58,8 +58,8 @@ def _part(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpR
 
 def _page(narrowed: ImageFilter, given: QueryDict) -> Page:
     """Pages lead on by `cursor` and back by `before`."""
-    if "before" in given:
-        return page_before(narrowed, given["before"], PAGE)
+    if before := given.get("before"):
+        return page_before(narrowed, before, PAGE)
     return page_of(narrowed, given.get("cursor"), PAGE)
 
 
@@ -133,5 +133,5 @@ def complete(request: HttpRequest) -> HttpResponse:
 @require_POST
 def compare_selected(request: HttpRequest) -> HttpResponse:
     """The bar posts; pictures beside each other have an address that can be kept."""
-    chosen = selection_of(request).values_list("pk", flat=True)[: MOST_COMPARED + 1]
-    return redirect(f"{reverse('image-compare')}?{urlencode([('image', pk) for pk in chosen])}")
+    chosen = selection_of(request).values_list("pk", flat=True)[: MOST + 1]
+    return redirect(f"{reverse('image-compare')}?{urlencode([('image', str(pk)) for pk in chosen])}")

@@ -10,7 +10,7 @@ from django.template.context import RequestContext
 from django.utils.formats import number_format
 
 from gallery.arranging import collections_for
-from gallery.facets import Option, count_words
+from gallery.facets import Facet, Option, count_words
 from gallery.models import Judgement
 from generation.models import GeneratedImage, View
 
@@ -67,11 +67,11 @@ def query_without(context: RequestContext, name: str, value: str) -> str:
 def selection_bar(context: RequestContext, total: int = 0) -> dict[str, Any]:
     """What can be done with the ticked pictures; with `total`, with all of them there are."""
     user = context["request"].user
-    tags = next((facet.options for facet in context.get("facets", []) if facet.name == "tag"), [])
+    facets: list[Facet] = context.get("facets") or []
     return {
         "request": context["request"],
         "total": total,
-        "tags": tags,
+        "tags": [option.value for facet in facets if facet.name == "tag" for option in facet.options],
         "collection": context.get("collection"),
         "collections": collections_for(user)[:COLLECTIONS_OFFERED],
         "teams": user.teams.order_by("name"),

@@ -133,8 +133,9 @@ def test_a_selection_of_the_gallery_is_downloaded_as_a_zip(studio: Studio, tmp_p
     boxes.nth(0).check()
     boxes.nth(2).check()
     assert page.get_by_text("2 selected").is_visible()
+    page.get_by_role("button", name="Download").click()
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download ZIP").click()
+        page.get_by_role("button", name="ZIP with pictures and metadata").click()
     download.value.save_as(tmp_path / "shoes.zip")
     assert len(zipfile.ZipFile(tmp_path / "shoes.zip").namelist()) == 4
 
@@ -161,8 +162,9 @@ def test_without_javascript_the_studio_still_works(studio: Studio, tmp_path: Pat
     finished_generation(studio.alice)
     page.goto("/gallery/?q=sneakers")
     page.locator("input[name=image]").check()
+    page.get_by_role("button", name="Download").click()
     with page.expect_download() as download:
-        page.get_by_role("button", name="Download ZIP").click()
+        page.get_by_role("button", name="ZIP with pictures and metadata").click()
     assert download.value.suggested_filename.endswith(".zip")
 
 

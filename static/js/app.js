@@ -107,7 +107,6 @@ document.addEventListener("change", ({ target }) => {
 });
 window.addEventListener("storage", (event) => event.key === "theme" && setTheme(theme()));
 window.addEventListener("pageshow", (event) => event.persisted && setTheme(theme()));
-for (const opener of document.querySelectorAll("[data-open]")) opener.hidden = false;
 showTheme();
 
 // --- times that stay true -----------------------------------------------------------------------

@@ -13,6 +13,7 @@ let zoom = null;
 
 // --- the picture --------------------------------------------------------------------------------------------------
 function prepare() {
+  sessionStorage.setItem("seen", page().dataset.image); // where the grid goes back to
   const box = find("[data-zoom]");
   zoom = zoomable([find("[data-stage]")], {
     changed: (now) => showPercent(box, now),

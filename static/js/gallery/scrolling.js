@@ -14,6 +14,7 @@ function watch() {
   near.disconnect();
   document.querySelectorAll("[data-more]").forEach((link) => near.observe(link));
 }
+document.addEventListener("htmx:afterSettle", watch); // not before htmx listens to the link
 
 // --- what came before, without moving what one looks at ---------------------------------------------------------
 let kept = null;
@@ -22,7 +23,6 @@ document.addEventListener("htmx:beforeSwap", ({ detail }) => {
   kept = tile && { tile, top: tile.getBoundingClientRect().top };
 });
 document.addEventListener("htmx:afterSwap", () => {
-  watch();
   if (kept) scrollBy({ top: kept.tile.getBoundingClientRect().top - kept.top, behavior: "instant" });
   kept = null;
 });
@@ -35,7 +35,11 @@ function cursorOnScreen() {
   return begun.findLast((tile) => tile.getBoundingClientRect().top < line)?.dataset.page ?? begun[0]?.dataset.page;
 }
 
-function tileOnTop() {
+// The one in focus, if it is on screen, since that is what was opened; else the first one.
+function tileOnScreen() {
+  const inFocus = document.activeElement.closest("#grid .tile");
+  const { top = -1 } = inFocus?.getBoundingClientRect() ?? {};
+  if (top >= 0 && top < innerHeight) return inFocus;
   const box = grid().getBoundingClientRect();
   return document.elementFromPoint(box.left + 16, Math.max(box.top, headHeight()) + 24)?.closest(".tile");
 }
@@ -49,9 +53,9 @@ function remember() {
   if (cursor) address.searchParams.set("cursor", cursor);
   address.hash = "";
   if (address.href !== location.href) history.replaceState(history.state, "", address);
-  const tile = tileOnTop();
+  const tile = tileOnScreen();
   const place = { address: location.href, tile: tile?.id, top: tile?.getBoundingClientRect().top };
-  sessionStorage.setItem("place", JSON.stringify(scrollY > 0 ? place : {}));
+  sessionStorage.setItem("place", JSON.stringify(place));
 }
 
 let pause = 0;
@@ -62,14 +66,17 @@ addEventListener("scroll", () => {
 addEventListener("pagehide", remember);
 
 // --- and back ---------------------------------------------------------------------------------------------------
-// The tile that was looked at when the address was left, or the one that the address names.
+// To the place that was left, and there to the picture that was seen last, or to the one that the address names.
 function comeBack() {
+  const isNew = performance.getEntriesByType("navigation")[0].type === "navigate";
   const place = JSON.parse(sessionStorage.getItem("place") ?? "{}");
-  const tile = place.address === location.href && document.getElementById(place.tile);
-  const named = location.hash.startsWith("#i-") && document.querySelector(location.hash);
-  if (tile) scrollBy({ top: tile.getBoundingClientRect().top - place.top, behavior: "instant" });
+  const left = !isNew && place.address === location.href && document.getElementById(place.tile);
+  if (left) scrollBy({ top: left.getBoundingClientRect().top - place.top, behavior: "instant" });
+  const seen = left && document.getElementById(`i-${sessionStorage.getItem("seen")}`);
+  sessionStorage.removeItem("seen");
+  const named = seen || (location.hash.startsWith("#i-") && document.querySelector(location.hash));
   if (!named) return;
-  named.scrollIntoView({ block: "center", behavior: "instant" });
+  if (named !== left) named.scrollIntoView({ block: "center", behavior: "instant" });
   named.querySelector("a").focus({ preventScroll: true });
 }
 
