@@ -119,6 +119,10 @@ class FacetsTest(FilledGallery):
         self.assertEqual((gone["scheduler"].count, gone["scheduler"].selected), (0, True))
         self.assertEqual((gone["tag"].count, gone["tag"].selected), (0, True))
 
+    def test_conditions_that_exclude_each_other_count_nothing(self) -> None:
+        found = facets_of(narrowed_by(self.alice, q="user:alice", owner="bob"))
+        self.assertEqual(found.total, 0)
+
     def test_a_few_queries_are_enough(self) -> None:
         for parameters in ({}, {"q": "red -boots rating:>3", "tag": "hero", "date": "today", "owner": "bob"}):
             with CaptureQueriesContext(connection) as queries:
