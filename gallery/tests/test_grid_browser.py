@@ -1,4 +1,4 @@
-"""The gallery's grid in a real Chromium: rows that do not shift, scrolling and coming back, selecting, keys, filters."""
+"""The gallery's grid in a real Chromium: rows that do not shift, scrolling and coming back, selecting, keys."""
 
 from __future__ import annotations
 
