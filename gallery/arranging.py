@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from typing import Any
 from uuid import UUID
 
 from django.core.exceptions import ValidationError
@@ -99,8 +100,8 @@ class Added:
     left_out: int
 
 
-def in_collection(user: User, collection: Collection) -> QuerySet[GeneratedImage]:
-    """What this user may see of a collection, in its order."""
+def in_collection(user: User, collection: Collection) -> QuerySet[Any]:
+    """What this user may see of a collection, in its order; each picture knows its `place`."""
     mine = GeneratedImage.objects.visible_to(user).filter(collection_items__collection=collection)
     return mine.annotate(place=F("collection_items__position")).order_by("place", "pk")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typing import Any
 from uuid import UUID
 
 from django.db.models import QuerySet
@@ -18,7 +19,7 @@ def page_in(
     user: User, collection: Collection, cursor: str | None, *, before: str | None = None, size: int = PAGE
 ) -> Page:
     """The pictures after the one that `cursor` names, or just before the one that `before` names."""
-    images = with_what_is_shown(in_collection(user, collection), user).order_by("place", "pk")
+    images: QuerySet[Any] = with_what_is_shown(in_collection(user, collection), user)
     ahead, here = _place(collection, before), _place(collection, cursor)
     if ahead is not None:
         found = list(images.filter(place__lt=ahead).reverse()[: size + 1])

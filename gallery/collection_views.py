@@ -179,7 +179,7 @@ def move(request: HttpRequest, pk: UUID) -> HttpResponse:
 def link_create(request: HttpRequest, pk: UUID) -> HttpResponse:
     chosen, form = _own(request, pk), LinkForm(request.POST)
     if not form.is_valid():
-        return refused(request, " ".join(error for errors in form.errors.values() for error in errors))
+        return refused(request, " ".join(str(error) for errors in form.errors.values() for error in errors))
     data = form.cleaned_data
     sharing.create_link(
         caller(request), chosen, label=data["label"], lifetime=form.days(), allows_download=data["allows_download"]

@@ -23,6 +23,7 @@ from gallery.models import Collection
 from gallery.rows import FORMATS
 from gallery.selection import selection_of
 from gallery.web import uuid_or_404
+from generation.models import GeneratedImage
 from shoesai import files
 from shoesai.auth import caller
 
@@ -72,13 +73,17 @@ def selection_sheet(request: HttpRequest) -> HttpResponseBase:
 
 def _frames(images: Images) -> Iterator[Frame]:
     for image in images:
-        try:
-            with Image.open(files.path_of(image.thumbnail_id)) as picture:
-                picture.load()
-        except FileNotFoundError:
-            picture = Image.new("RGB", (image.width, image.height), image.colour)
         seed = _("seed %(seed)d") % {"seed": image.seed_number}
-        yield Frame(picture, (image.file_name(), seed, image.generation.prompt))
+        yield Frame(_small(image), (image.file_name(), seed, image.generation.prompt))
+
+
+def _small(image: GeneratedImage) -> Image.Image:
+    """Its thumbnail; where that is missing, its colour keeps its place."""
+    try:
+        with Image.open(files.path_of(image.thumbnail_id)) as stored:
+            return stored.convert("RGB")
+    except FileNotFoundError:
+        return Image.new("RGB", (image.width, image.height), image.colour)
 
 
 # --- which, and what it is called -----------------------------------------------------------------------------------

@@ -9,6 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from datetime import timedelta
+from typing import Any
 from uuid import UUID
 
 from django.core.signing import BadSignature, Signer
@@ -17,7 +18,6 @@ from django.utils import timezone
 
 from gallery.arranging import in_collection
 from gallery.models import Collection, ShareLink
-from generation.models import GeneratedImage
 from shoesai.models import User
 
 SIGNER = Signer(salt="gallery.sharing", sep=".")
@@ -61,7 +61,7 @@ def _key_in(token: str) -> UUID | None:
         return None
 
 
-def pictures_of(link: ShareLink) -> QuerySet[GeneratedImage]:
+def pictures_of(link: ShareLink) -> QuerySet[Any]:
     return in_collection(link.created_by, link.collection)
 
 
