@@ -6,9 +6,11 @@ finds is kept on disk: the list of members, and the metadata.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import logging
 import tempfile
+import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
@@ -16,7 +18,7 @@ from pathlib import Path
 from typing import IO, Any
 
 from django.conf import settings
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from gallery.rows import AT_ONCE, FORMATS, CsvRows, JsonRows, row_of, with_rows
@@ -52,19 +54,18 @@ class Archive:
         self._written: list[tuple[str, int, IO[bytes]]] = []
 
     def add_stored(self, name: str, size: int, sha256: str, at: datetime) -> None:
-        self._note(name, size, at, sha256=sha256)
+        self._note(name, size, at, sha256, "")
 
     def add_text(self, name: str, text: str, at: datetime) -> None:
-        self._note(name, len(text.encode()), at, text=text)
+        self._note(name, len(text.encode()), at, "", text)
 
     def add_written(self, name: str, file: IO[bytes]) -> None:
         """What stands in a scratch file; at the end of the archive."""
         self._written.append((name, file.tell(), file))
         self._measure.add(name, file.tell())
 
-    def _note(self, name: str, size: int, at: datetime, **content: str) -> None:
-        when = timezone.localtime(at).replace(tzinfo=None).isoformat(timespec="seconds")
-        self._plan.write(json.dumps({"name": name, "size": size, "at": when, **content}).encode() + b"\n")
+    def _note(self, name: str, size: int, at: datetime, sha256: str, text: str) -> None:
+        self._plan.write(json.dumps((name, size, at.timestamp(), sha256, text)).encode() + b"\n")
         self._measure.add(name, size)
 
     @property
@@ -85,18 +86,17 @@ class Archive:
     def _members(self) -> Iterator[Member]:
         self._plan.seek(0)
         for line in self._plan:
-            noted = json.loads(line)
-            at = datetime.fromisoformat(noted["at"])
-            yield Member(noted["name"], noted["size"], self._content(noted), at)
-        now = timezone.localtime().replace(tzinfo=None)
+            name, size, at, sha256, text = json.loads(line)
+            content = self._chunks(files.path_of(sha256)) if sha256 else iter((text.encode(),))
+            yield Member(name, size, content, _local(at))
         for name, size, file in self._written:
             file.seek(0)
-            yield Member(name, size, chunks_of(file), now)
+            yield Member(name, size, chunks_of(file), _local(time.time()))
 
-    def _content(self, noted: dict[str, Any]) -> Iterator[bytes]:
-        if "sha256" in noted:
-            return self._chunks(files.path_of(noted["sha256"]))
-        return iter((noted["text"].encode(),))
+
+def _local(at: float) -> datetime:
+    """ZIP knows no time zones."""
+    return datetime.fromtimestamp(at, timezone.get_current_timezone()).replace(tzinfo=None)
 
 
 # --- for people of the house: everything that is known ----------------------------------------------------------------
@@ -118,10 +118,10 @@ def archive_of(images: QuerySet[GeneratedImage], user: User) -> Archive:
     archive, papers = Archive(), _Papers(scratch(), scratch(), scratch())
     rows: tuple[JsonRows, CsvRows] = (JsonRows(papers.json), CsvRows(papers.csv))
     digits = len(str(images.order_by().count()))
-    for number, image in enumerate(with_rows(images, user).iterator(chunk_size=AT_ONCE), 1):
-        name = _add_picture(archive, image, f"{number:0{digits}d}_", papers.missing)
+    for number, image in enumerate(_with_sizes(with_rows(images, user)), 1):
+        row = row_of(image, _add_picture(archive, image, f"{number:0{digits}d}_", papers.missing))
         for kind in rows:
-            kind.write(row_of(image, name))
+            kind.write(row)
     for kind in rows:
         kind.end()
     archive.add_written("metadata.json", papers.json)
@@ -131,23 +131,28 @@ def archive_of(images: QuerySet[GeneratedImage], user: User) -> Archive:
     return archive
 
 
-def _add_picture(archive: Archive, image: GeneratedImage, prefix: str, missing: IO[bytes]) -> str:
+def _with_sizes(images: QuerySet[GeneratedImage]) -> Iterator[Any]:
+    """A few thousand at a time in memory; each has the `size` that its file should have."""
+    return images.annotate(size=F("blob__size")).iterator(chunk_size=AT_ONCE)
+
+
+def _add_picture(archive: Archive, image: Any, prefix: str, missing: IO[bytes]) -> str:
     """Returns its name in the archive, or nothing."""
     name = prefix + image.file_name()
-    if not is_whole(image):
+    if not _is_whole(image):
         missing.write(f"{name}: {image.blob_id}\n".encode())
-        logger.error("the file of image %s is missing: %s", image.pk, image.blob_id)
         return ""
-    archive.add_stored(name, image.blob.size, image.blob_id, image.created_at)
-    archive.add_text(prefix + image.file_name("txt"), image.generation.prompt, image.created_at)
+    archive.add_stored(name, image.size, image.blob_id, image.created_at)
+    archive.add_text(f"{name.removesuffix('.png')}.txt", image.generation.prompt, image.created_at)
     return name
 
 
-def is_whole(image: GeneratedImage) -> bool:
-    try:
-        return files.path_of(image.blob_id).stat().st_size == image.blob.size
-    except FileNotFoundError:
-        return False
+def _is_whole(image: Any) -> bool:
+    with contextlib.suppress(FileNotFoundError):
+        if files.path_of(image.blob_id).stat().st_size == image.size:
+            return True
+    logger.error("the file of image %s is missing or damaged: %s", image.pk, image.blob_id)
+    return False
 
 
 # --- for people outside: the pictures and nothing else ----------------------------------------------------------------
@@ -155,13 +160,12 @@ def bare_archive_of(images: QuerySet[GeneratedImage], stem: str) -> Archive:
     """The pictures without their recipes, called `<stem>-<place>.png`."""
     archive, missing = Archive(bare_chunks), scratch()
     digits, now = len(str(images.order_by().count())), timezone.now()
-    for number, image in enumerate(images.select_related("blob").iterator(chunk_size=AT_ONCE), 1):
+    for number, image in enumerate(_with_sizes(images), 1):
         name = f"{stem}-{number:0{digits}d}.png"
-        if is_whole(image):
+        if _is_whole(image):
             archive.add_stored(name, bare_size(files.path_of(image.blob_id)), image.blob_id, now)
         else:
             missing.write(f"{name}\n".encode())
-            logger.error("the file of image %s is missing: %s", image.pk, image.blob_id)
     if missing.tell():
         archive.add_written("missing.txt", missing)
     return archive
