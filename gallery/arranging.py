@@ -44,33 +44,25 @@ def set_view(user: User, images: Images, view: str) -> int:
 
 def share(user: User, images: Images, team: Team) -> int:
     """Returns how many the team sees now that it did not see before."""
-    number = 0
     with transaction.atomic():
-        for own in _own_by_thousands(user, images):
-            number += shelves.hand_over(own, team)
-            Generation.objects.filter(owner=user, team=None, images__in=own.values("pk")).update(team=team)
+        number = shelves.hand_over(images.filter(owner=user), team)
+        pictures = GeneratedImage.objects.filter(owner=user, team=team)
+        Generation.objects.filter(owner=user, team=None, pk__in=pictures.values("generation")).update(team=team)
     return number
 
 
 def keep_private(user: User, images: Images) -> int:
     """A request of which no picture is shared any more is nobody else's business either."""
-    number = 0
     with transaction.atomic():
-        for own in _own_by_thousands(user, images):
-            number += shelves.hand_over(own, None)
-            asked = Generation.objects.filter(owner=user, images__in=own.values("pk"))
-            asked.exclude(images__team__isnull=False).update(team=None)
+        number = shelves.hand_over(images.filter(owner=user), None)
+        shared = Generation.objects.filter(owner=user, team__isnull=False, images__isnull=False)
+        pictures = GeneratedImage.objects.filter(owner=user, team__isnull=False)
+        shared.exclude(pk__in=pictures.values("generation")).update(team=None)
     return number
 
 
 def _own(user: User, images: Images) -> Images:
     return GeneratedImage.objects.filter(owner=user, pk__in=images.order_by().values("pk")).order_by()
-
-
-def _own_by_thousands(user: User, images: Images) -> Iterator[Images]:
-    """Named by their keys, since a search for what is private finds nothing any more once it is shared."""
-    for keys in keys_of(images.filter(owner=user)):
-        yield GeneratedImage.objects.filter(pk__in=keys).order_by()
 
 
 def team_of(user: User, key: str) -> Team:

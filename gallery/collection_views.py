@@ -43,7 +43,7 @@ def collections(request: HttpRequest) -> HttpResponse:
     user = caller(request)
     listed = with_covers(user, Collection.objects.visible_to(user).order_by("-updated_at", "pk"))
     page = Paginator(listed, SHOWN).get_page(request.GET.get("page"))
-    context = {"covers": covers_of(list(page.object_list)), "pages": page}
+    context = {"covers": covers_of(user, list(page.object_list)), "pages": page}
     return render(request, "gallery/collections.html", context)
 
 

@@ -37,10 +37,13 @@ def thrown_away_at(user: User, moment: datetime) -> QuerySet[GeneratedImage]:
 
 
 def restore(images: Images) -> int:
-    """Back to where they were; whom they are shared with has not changed."""
+    """Back to where they were; whom they are shared with has not changed.
+
+    Generation by generation, since what is counted is counted for each.
+    """
     number = 0
     with transaction.atomic():
-        for keys in keys_of(images):
+        for keys in keys_of(images.order_by("generation", "pk")):
             shelves.place(GeneratedImage.objects.filter(pk__in=keys))
             number += len(keys)
     return number

@@ -7,9 +7,10 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections import Counter
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping
 from datetime import date
+from itertools import islice
 from typing import Any
 from uuid import UUID
 
@@ -37,11 +38,27 @@ def shelf_for(generation: Generation, team: Team | None, width: int, height: int
         "width": width,
         "height": height,
     }
+    return _shelf(same)
+
+
+def _shelf(same: dict[str, Any]) -> Shelf:
     key = hashlib.sha256(json.dumps(same, sort_keys=True, default=str).encode()).hexdigest()
     return Shelf.objects.get_or_create(key=key, defaults=same)[0]
 
 
+def _twin(shelf: Shelf, team: Team | None) -> Shelf:
+    """Where the same pictures stand for another team."""
+    same = {name: getattr(shelf, name) for name in SAME}
+    return _shelf(same | {"team_id": team.pk if team else None})
+
+
+SAME = (
+    "owner_id", "team_id", "base_model_id", "checkpoint_id", "dataset_id", "scheduler", "num_inference_steps", "width",
+    "height",
+)  # fmt: skip
 BATCH = 500
+HANDED_OVER_AT_ONCE = 5000
+_STANDING = ("pk", "generation", "shelf", "created_at")
 Place = tuple[UUID, UUID, date]
 """Generation, shelf and day: where a stack stands."""
 
@@ -51,10 +68,16 @@ def place(images: Iterable[GeneratedImage]) -> None:
     with transaction.atomic():
         found = _locked(images)
         _add({place: -number for place, number in _numbers(found).items()})
+        shelves: dict[Any, Shelf] = {}
+        standing: dict[UUID, list[UUID]] = defaultdict(list)
         for image in found:
-            image.shelf = shelf_for(image.generation, image.team, image.width, image.height)
-            image.trashed_at = None
-        GeneratedImage.objects.bulk_update(found, ["shelf", "trashed_at"], batch_size=BATCH)
+            like = (image.generation_id, image.team_id, image.width, image.height)
+            if like not in shelves:
+                shelves[like] = shelf_for(image.generation, image.team, image.width, image.height)
+            image.shelf, image.trashed_at = shelves[like], None
+            standing[shelves[like].pk].append(image.pk)
+        for shelf, keys in standing.items():
+            GeneratedImage.objects.filter(pk__in=keys).update(shelf=shelf, trashed_at=None)
         _add(_numbers(found))
 
 
@@ -62,7 +85,7 @@ def clear(images: QuerySet[GeneratedImage], **changes: Any) -> int:
     """Takes pictures off their shelves and sets `changes` on them; returns how many stood on one."""
     with transaction.atomic():
         standing = images.filter(shelf__isnull=False).order_by().select_for_update(of=("self",))
-        found = list(standing.values_list("pk", "generation", "shelf", "created_at"))
+        found = list(standing.values_list(*_STANDING))
         places = Counter((generation, shelf, localdate(at)) for _pk, generation, shelf, at in found)
         _add({place: -number for place, number in places.items()})
         for start in range(0, len(found), BATCH):
@@ -72,26 +95,32 @@ def clear(images: QuerySet[GeneratedImage], **changes: Any) -> int:
 
 
 def hand_over(images: QuerySet[GeneratedImage], team: Team | None) -> int:
-    """Shares pictures with a team, or with nobody; returns how many that changed.
-
-    Shelf by shelf, because all the pictures of one go to the same other one.
-    """
-    changes: Counter[Place] = Counter()
+    """Shares pictures with a team, or with nobody; returns how many that changed."""
+    twins: dict[UUID, Shelf] = {}
+    number = 0
     with transaction.atomic():
-        standing = GeneratedImage.objects.filter(pk__in=images.order_by().values("pk"), shelf__isnull=False).order_by()
-        standing = standing.exclude(shelf__team=team) if team else standing.filter(shelf__team__isnull=False)
-        for shelf in list(standing.values_list("shelf", flat=True).distinct()):
-            here = standing.filter(shelf=shelf)
-            some = here.select_related("generation").first()
-            if some:  # else somebody was faster
-                target = shelf_for(some.generation, team, some.width, some.height)
-                list(here.select_for_update(of=("self",)).values_list("pk"))  # none may leave between count and change
-                days = here.annotate(day=TruncDate("created_at")).values_list("generation", "day")
-                for generation, day, number in days.annotate(Count("pk")):
-                    changes.update({(generation, shelf, day): -number, (generation, target.pk, day): number})
-                here.update(team=team, shelf=target)
-        _add(changes)
-    return sum(number for number in changes.values() if number > 0)
+        keys = images.filter(shelf__isnull=False).values_list("pk", flat=True).iterator(chunk_size=HANDED_OVER_AT_ONCE)
+        while some := list(islice(keys, HANDED_OVER_AT_ONCE)):
+            number += _hand_over(GeneratedImage.objects.filter(pk__in=some).order_by(), team, twins)
+    return number
+
+
+def _hand_over(images: QuerySet[GeneratedImage], team: Team | None, twins: dict[UUID, Shelf]) -> int:
+    """All the pictures of one shelf go to the same other one, which `twins` remembers."""
+    standing = images.filter(shelf__isnull=False)
+    standing = standing.exclude(shelf__team=team) if team else standing.filter(shelf__team__isnull=False)
+    moving: dict[UUID, list[UUID]] = defaultdict(list)
+    changes: Counter[Place] = Counter()
+    for pk, generation, shelf, at in standing.select_for_update(of=("self",)).values_list(*_STANDING):
+        if shelf not in twins:
+            twins[shelf] = _twin(Shelf.objects.get(pk=shelf), team)
+        moving[twins[shelf].pk].append(pk)
+        day = localdate(at)
+        changes.update({(generation, shelf, day): -1, (generation, twins[shelf].pk, day): 1})
+    for target, keys in moving.items():
+        GeneratedImage.objects.filter(pk__in=keys).update(team=team, shelf=target)
+    _add(changes)
+    return sum(len(keys) for keys in moving.values())
 
 
 def counted(image: GeneratedImage) -> None:
