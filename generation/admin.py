@@ -3,7 +3,16 @@ from __future__ import annotations
 from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
-from generation.models import GeneratedImage, Generation, GenerationLora
+from generation.models import (
+    GeneratedImage,
+    Generation,
+    GenerationLora,
+    Preset,
+    Recreation,
+    Shelf,
+    Stack,
+    Upload,
+)
 from shoesai.admin import ReadOnly
 
 
@@ -51,3 +60,41 @@ class GeneratedImageAdmin(ReadOnly, admin.ModelAdmin):
     @admin.display(description=_("size"))
     def size(self, image: GeneratedImage) -> str:
         return f"{image.width} × {image.height}"
+
+
+@admin.register(Shelf)
+class ShelfAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["base_model", "checkpoint", "owner", "team", "width", "height", "num_inference_steps", "images"]
+    list_filter = ["base_model", "scheduler", "team"]
+    search_fields = ["owner__username", "id"]
+    list_select_related = ["base_model", "checkpoint__run", "owner", "team"]
+
+
+@admin.register(Stack)
+class StackAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["words", "day", "images", "shelf"]
+    search_fields = ["generation__prompt"]
+    list_select_related = ["shelf__base_model"]
+
+
+@admin.register(Preset)
+class PresetAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["name", "owner", "team", "created_at"]
+    list_filter = ["team"]
+    search_fields = ["name", "owner__username"]
+    list_select_related = ["owner", "team"]
+
+
+@admin.register(Recreation)
+class RecreationAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["image", "verdict", "max_difference", "owner", "created_at"]
+    list_filter = ["verdict", "created_at"]
+    search_fields = ["image__generation__prompt", "owner__username"]
+    list_select_related = ["image__generation", "owner"]
+
+
+@admin.register(Upload)
+class UploadAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["blob", "owner", "created_at"]
+    search_fields = ["owner__username", "blob__sha256"]
+    list_select_related = ["blob", "owner"]
