@@ -293,6 +293,7 @@ STATIC_URL = "static/"
 STATICFILES_DIRS = [BASE_DIR / "static"]
 STATIC_ROOT = DATA_DIR / "static"
 WHITENOISE_USE_FINDERS = True  # a laptop needs no collectstatic
+DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000  # so many pictures can be ticked one by one
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
 
 LOGGING = {

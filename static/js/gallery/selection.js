@@ -110,4 +110,7 @@ document.addEventListener("formdata", ({ target, formData }) => {
   if (!formData.has("all")) for (const id of chosen.ids()) formData.append("image", id);
 });
 
+// What was ticked before this module had come. The form's autocomplete is off, so it is nothing remembered.
+const early = boxes().filter((box) => box.checked).map((box) => box.value);
+if (early.length) chosen.set(early, true);
 show();
