@@ -81,34 +81,55 @@ def _png(paper: Image.Image) -> bytes:
     return out.getvalue()
 
 
-def paired_sheet(
-    pairs: Sequence[tuple[Image.Image, Image.Image]],
+def webp_within(paper: Image.Image, most: int) -> bytes:
+    """As good as fits into so many bytes, with the mark of AI origin. Raises ValueError where nothing does."""
+    for quality in range(92, 30, -6):
+        out = BytesIO()
+        paper.save(out, "WEBP", quality=quality, method=6, xmp=xmp_of().encode())
+        if out.tell() <= most:
+            return out.getvalue()
+    raise ValueError(f"{paper.width} × {paper.height} pixels do not fit into {most:,} bytes")
+
+
+def grid_sheet(
+    rows: Sequence[tuple[str, Sequence[Image.Image]]],
     captions: Sequence[str],
     *,
     title: str,
-    labels: tuple[str, str],
     columns: int = 6,
     side: int = 160,
 ) -> Image.Image:
-    """Each column has the first picture of a pair above the second, with its caption below; pairs run in rows."""
-    label_width, caption_height, head = 92, 34, 58
-    rows = -(-len(pairs) // columns)
-    row_height = 2 * side + GAP + caption_height + 2 * GAP
-    width = 2 * MARGIN + label_width + columns * (side + GAP) - GAP
-    sheet = Image.new("RGB", (width, head + rows * row_height + MARGIN), PAPER)
-    ink = ImageDraw.Draw(sheet)
-    big, small = ImageFont.load_default(19), ImageFont.load_default(12)
-    ink.text((MARGIN, 20), title, INK, font=big)
-    for index, ((above, below), caption) in enumerate(zip(pairs, captions, strict=True)):
-        row, column = divmod(index, columns)
-        x, y = MARGIN + label_width + column * (side + GAP), head + row * row_height
-        for offset, picture, label in ((0, above, labels[0]), (side + GAP, below, labels[1])):
-            sheet.paste(picture.resize((side, side), Image.Resampling.LANCZOS), (x, y + offset))
-            ink.rectangle((x - 1, y + offset - 1, x + side, y + offset + side), outline=HAIRLINE)
-            if column == 0:
-                ink.multiline_text((MARGIN, y + offset + side // 2 - 8), label, INK, font=small)
-        ink.multiline_text((x, y + 2 * side + GAP + 5), _wrapped(caption, side, small), FAINT, font=small, spacing=2)
-    return sheet
+    """Each row has a label and one picture for each caption; what is wider than `columns` goes on below."""
+    label_width, caption_height, head = _label_width(rows), 34, 58
+    block_height = len(rows) * (side + GAP) + caption_height + GAP
+    blocks = range(0, len(captions), columns)
+    width = 2 * MARGIN + label_width + min(columns, len(captions)) * (side + GAP) - GAP
+    paper = Image.new("RGB", (width, head + len(blocks) * block_height + MARGIN), PAPER)
+    ink = ImageDraw.Draw(paper)
+    ink.text((MARGIN, 20), _fitted(title, width - 2 * MARGIN, _font(19)), INK, font=_font(19))
+    for block, first in enumerate(blocks):
+        y = head + block * block_height
+        for label, pictures in rows:
+            ink.text((MARGIN, y + side // 2 - 8), label, INK, font=_font(12))
+            for column, picture in enumerate(pictures[first : first + columns]):
+                _paste_square(paper, ink, picture, (MARGIN + label_width + column * (side + GAP), y), side)
+            y += side + GAP
+        for column, caption in enumerate(captions[first : first + columns]):
+            at = (MARGIN + label_width + column * (side + GAP), y - GAP + 5)
+            ink.multiline_text(at, _wrapped(caption, side, _font(12)), FAINT, font=_font(12), spacing=2)
+    return paper
+
+
+def _label_width(rows: Sequence[tuple[str, Sequence[Image.Image]]]) -> int:
+    return max(92, *(round(_font(12).getlength(label)) + 16 for label, _ in rows))
+
+
+def _paste_square(
+    paper: Image.Image, ink: ImageDraw.ImageDraw, picture: Image.Image, corner: tuple[int, int], side: int
+) -> None:
+    x, y = corner
+    paper.paste(picture.resize((side, side), Image.Resampling.LANCZOS), corner)
+    ink.rectangle((x - 1, y - 1, x + side, y + side), outline=HAIRLINE)
 
 
 def _wrapped(text: str, width: int, font: Font) -> str:

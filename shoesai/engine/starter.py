@@ -722,8 +722,7 @@ def check(weights: Path, folder: Path, steps: int, guidance: float) -> None:
     wanted = json.loads((folder / "requests.json").read_text(encoding="utf-8"))
     pipe = StableDiffusionPipeline.from_pretrained(weights / "sd", torch_dtype=torch.float32)
     pipe.set_progress_bar_config(disable=True)
-    clip = CLIPModel.from_pretrained(weights / "clip", dtype=torch.float32).eval()
-    tokenizer = CLIPTokenizer.from_pretrained(weights / "clip")
+    clip, tokenizer = _small_clip(weights)
     start = time.monotonic()
     made = np.concatenate(list(_generate(pipe, wanted["prompts"], wanted["seeds"], steps, guidance)))
     seconds = (time.monotonic() - start) / len(made)
@@ -735,6 +734,18 @@ def check(weights: Path, folder: Path, steps: int, guidance: float) -> None:
         "drawn": name_pictures(clip, tokenizer, wanted["names"], np.load(folder / "drawn.npy")),
     }
     (folder / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
+
+
+def name(weights: Path, folder: Path) -> None:
+    """Names the pictures in `folder` by the small CLIP: reads pictures.npy and names.json, writes answers.json."""
+    names = json.loads((folder / "names.json").read_text(encoding="utf-8"))
+    answers = name_pictures(*_small_clip(weights), names, np.load(folder / "pictures.npy"))
+    (folder / "answers.json").write_text(json.dumps(answers), encoding="utf-8")
+
+
+def _small_clip(weights: Path) -> tuple[CLIPModel, CLIPTokenizer]:
+    clip = CLIPModel.from_pretrained(weights / "clip", dtype=torch.float32).eval()
+    return clip, CLIPTokenizer.from_pretrained(weights / "clip")
 
 
 def _generate(
@@ -773,9 +784,14 @@ def main() -> None:
     checking.add_argument("--folder", type=Path, required=True)
     checking.add_argument("--steps", type=int, default=25)
     checking.add_argument("--guidance", type=float, default=7.5)
+    naming = commands.add_parser("name")
+    naming.add_argument("--weights", type=Path, required=True)
+    naming.add_argument("--folder", type=Path, required=True)
     args = parser.parse_args()
     if args.command == "train":
         train(args.cache, args.out, args.minutes, args.seed, args.go_on, args.parts, args.log)
+    elif args.command == "name":
+        name(args.weights, args.folder)
     else:
         check(args.weights, args.folder, args.steps, args.guidance)
 

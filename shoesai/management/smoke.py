@@ -39,7 +39,7 @@ def smoke(user: User, *, quiet: bool = False) -> dict[str, Any]:
     """Seconds for each part and the device it ran on. Raises CommandError with what failed."""
     name = f"environment-check-{uuid.uuid4().hex[:8]}"
     try:
-        with _a_worker() as started_here:
+        with a_worker() as started_here:
             before = time.monotonic()
             training = finished(_train(user, name), "Training one step", quiet=quiet, timeout=PATIENCE_SECONDS)
             trained = time.monotonic()
@@ -56,7 +56,7 @@ def smoke(user: User, *, quiet: bool = False) -> dict[str, Any]:
 
 
 @contextmanager
-def _a_worker() -> Iterator[bool]:
+def a_worker() -> Iterator[bool]:
     """Uses the worker that answers; starts one for the while when none does."""
     if worker_answers(WORKER_ANSWERS_SECONDS):
         yield False

@@ -18,7 +18,7 @@ from rich.progress import track
 from rich.table import Table
 
 from evaluation.catalogue_look import CatalogueLook, catalogue_look
-from gallery.contact_sheet import paired_sheet
+from gallery.contact_sheet import grid_sheet
 from generation.models import Generation
 from generation.services import GenerationRequest, request_generation
 from shoesai import files
@@ -212,11 +212,10 @@ def picture_of(generation: Generation) -> Image.Image:
 def write_sheet(
     path: Path, questions: list[Question], bare: list[Image.Image], with_lora: list[Image.Image], model: str
 ) -> None:
-    sheet = paired_sheet(
-        list(zip(bare, with_lora, strict=True)),
+    sheet = grid_sheet(
+        [("starter", bare), ("with LoRA", with_lora)],
         [question.prompt.removeprefix("a photo of ") for question in questions],
         title=f"Same prompts, same seeds: the starter, and the starter with {model}",
-        labels=("starter", "with LoRA"),
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     sheet.save(path)
