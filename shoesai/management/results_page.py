@@ -39,16 +39,21 @@ def chapter_block(chapter: Chapter, sheet: str, figures: Sequence[tuple[str, Fig
     )
 
 
-def summary_block(run: TrainingRun, settings: Settings, figures: Sequence[tuple[str, Figures]], again: str) -> str:
-    losses = {short(each.name): each.validation_loss for each in run.checkpoints.select_related("run")}
-    column = [f"{loss:.4f}" if (loss := losses.get(label)) else "–" for label, _ in figures]
+def summary_block(run: TrainingRun, settings: Settings, figures: Sequence[tuple[str, Figures]], out: str) -> str:
+    losses = dict(run.validation_losses.values_list("step", "loss"))
+    steps = {short(each.name): each.step for each in run.checkpoints.select_related("run")}
+    found = [losses.get(steps.get(label, 0)) for label, _ in figures]  # step 0 is the base model
+    column = ["–" if loss is None else f"{loss:.3f}" for loss in found]
     return "\n".join(
         [
             *figures_table(figures, ("loss on held-out photos", column)),
             "",
             *(f"* {line}" for line in (_training(run), _sampling(settings))),
             "",
-            *_shell(f"{PYTHON} {again}"),
+            *_shell(
+                f"{PYTHON} results_gallery --run {run.name} --steps {settings.steps} --guidance {settings.guidance:g}"
+                f" --seed {settings.seed} --out {out}"
+            ),
         ]
     )
 

@@ -15,7 +15,7 @@ from django.core.management import CommandError, call_command
 from PIL import Image
 
 from generation.management.commands.generate import Command as Generate
-from generation.models import Generation
+from generation.models import GeneratedImage, Generation
 from shoesai.management.commands.results_gallery import SHEET_BYTES
 from shoesai.management.results import Settings, as_command, chapters
 from shoesai.management.results_page import with_block
@@ -95,6 +95,10 @@ class ResultsGalleryTests(WorkerTestCase):
         self.out.joinpath("gallery.md").write_text(page.replace("## By type", "Seen by eye.\n\n## By type"))
         self.make()
         self.assertEqual(Generation.objects.count(), made)
+        GeneratedImage.objects.earliest("created_at").delete()
+        for _ in range(2):
+            self.make()
+            self.assertEqual(Generation.objects.count(), made + 1)
         self.assertIn("Seen by eye.", self.out.joinpath("gallery.md").read_text("utf-8"))
 
 

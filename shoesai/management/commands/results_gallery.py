@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict
 from io import BytesIO
+from itertools import count
 from pathlib import Path
 from typing import Any, Final
 
@@ -76,11 +77,10 @@ class Command(DataCommand):
         types = named_types(pictures)
         figures = {chapter.name: _measure(chapter.rows, pictures, types) for chapter in book}
         figures["summary"] = _measure(by_model(book), pictures, types)
-        again = f"results_gallery --run {run.name} --out {out}"
-        blocks = [("summary", "In figures", summary_block(run, settings, figures["summary"], again))]
+        blocks = [("summary", "In figures", summary_block(run, settings, figures["summary"], str(out)))]
         for chapter in book:
-            sheet = _write_sheet(out, chapter, pictures)
-            block = chapter_block(chapter, str(sheet), figures[chapter.name], str(out / reference))
+            sheet = str(_write_sheet(out, chapter, pictures))
+            block = chapter_block(chapter, sheet, figures[chapter.name], str(out / reference))
             blocks.append((chapter.name, chapter.title, block))
         _write_page(out / "gallery.md", blocks)
         self._print(out / "gallery.md", figures, options)
@@ -128,17 +128,18 @@ def _make(user: User, run: TrainingRun, book: Iterable[Chapter], *, quiet: bool)
 
 
 def _ask(user: User, run: TrainingRun, request: GenerationRequest) -> Generation:
-    """What this run was asked before is not made again, unless its picture is gone."""
+    """What this run was asked before is not made again, unless it failed or its picture is gone."""
+    key = f"results {run.pk} {request.digest()}"
     try:
-        key = f"results {run.pk} {request.digest()}"
-        generation = request_generation(user=user, request=request, idempotency_key=key)
-        if generation.job.is_live or generation.images.exists():
-            return generation
-        return request_generation(user=user, request=request)
+        for attempt in count():
+            generation = request_generation(user=user, request=request, idempotency_key=f"{key} {attempt}")
+            if generation.job.is_live or generation.images.exists():
+                return generation
     except InvalidRequest as error:
         raise CommandError(str(error), returncode=terminal.USAGE) from error
     except QuotaReached as error:
         raise CommandError(str(error), returncode=terminal.TRY_LATER) from error
+    raise AssertionError("count() does not end")
 
 
 def _picture(generation: Generation) -> Image.Image:
