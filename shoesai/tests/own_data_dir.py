@@ -1,4 +1,4 @@
-"""Tests never touch the studio's data: a data folder of their own.
+"""Tests never touch the studio's data: a data folder of their own, one for each process that runs them.
 
 A pytest plugin (`-p` in pyproject.toml) and no conftest, because pytest-django reads the settings before any conftest.
 """
@@ -8,7 +8,7 @@ import os
 import shutil
 import tempfile
 
-if "SHOESAI_DATA_DIR" not in os.environ:
+if "SHOESAI_DATA_DIR" not in os.environ or "PYTEST_XDIST_WORKER" in os.environ:
     _folder = tempfile.mkdtemp(prefix="shoesai-test-")
     os.environ["SHOESAI_DATA_DIR"] = _folder
     atexit.register(shutil.rmtree, _folder, ignore_errors=True)
