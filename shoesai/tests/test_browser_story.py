@@ -230,6 +230,8 @@ def keep_one_private(alice: Somebody, bob: Somebody) -> None:
 def throw_away_and_undo(alice: Somebody) -> None:
     page = alice.page
     page.goto("/gallery/")
+    page.locator(".tile").first.wait_for()
+    page.keyboard.press("Escape")  # what was selected before stays so until it is let go
     before = page.locator(".tile").count()
     page.locator("input[name=image]").first.check(force=True)
     alice.press("Trash")
