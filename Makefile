@@ -2,6 +2,7 @@
 PYTHON ?= python3.11
 BIN := .venv/bin
 ARGS ?=
+SIDE_BY_SIDE := --numprocesses 2 --dist loadfile  # a file's tests stay together: they share what is slow to make
 export OMP_WAIT_POLICY := PASSIVE
 
 .PHONY: help install demo serve test test-slow lint messages clean
@@ -27,7 +28,7 @@ lint: install  ## ruff and mypy
 	$(BIN)/mypy shoesai training generation gallery evaluation
 
 test: lint  ## lint, then every quick test; again on PostgreSQL where one is reachable
-	$(BIN)/python -m pytest -m "not slow" --timeout 300 $(ARGS)
+	$(BIN)/python -m pytest -m "not slow" --timeout 300 $(SIDE_BY_SIDE) $(ARGS)
 	$(BIN)/python -m shoesai.tests.on_postgresql $(ARGS)
 
 test-slow: install  ## full-size models, storms, long stories

@@ -50,6 +50,7 @@ class BaseTestCase(People, TestCase):
     @classmethod
     def setUpTestData(cls) -> None:
         cls.make_people()
+        starter()
 
 
 def starter() -> BaseModel:

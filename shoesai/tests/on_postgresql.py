@@ -18,6 +18,7 @@ ELSEWHERE = [
     f"training/tests/test_{name}.py"
     for name in ("base_models", "charts", "exports", "importers", "lora_commands", "terminal_alone", "work")
 ]
+SIDE_BY_SIDE = ["--numprocesses", "2", "--dist", "loadfile"]
 QUICK = "not slow and not browser and not cluster"
 
 
@@ -28,7 +29,7 @@ def main() -> int:
     except psycopg.OperationalError as error:
         print(f"PostgreSQL is not reachable, so its repetition of the tests is skipped: {str(error).splitlines()[0]}")
         return 1 if os.environ.get("SHOESAI_REQUIRE_POSTGRESQL") else 0
-    command = [sys.executable, "-m", "pytest", "-m", QUICK, "--timeout", "300", *SENSITIVE]
+    command = [sys.executable, "-m", "pytest", "-m", QUICK, "--timeout", "300", *SIDE_BY_SIDE, *SENSITIVE]
     command += [f"--ignore={path}" for path in ELSEWHERE]
     return subprocess.run([*command, *sys.argv[1:]], env={**os.environ, "DATABASE_URL": url}, check=False).returncode
 

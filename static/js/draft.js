@@ -16,7 +16,17 @@ document.addEventListener("input", ({ target }) => target.form === form() && kee
 document.addEventListener("htmx:afterSettle", ({ target }) => ["generate-form", "reference"].includes(target.id) && keep());
 document.addEventListener("click", ({ target }) => target.closest("[data-reset]") && sessionStorage.removeItem(key()));
 
+// Whoever has begun to type before the old form has come back means what they type.
+let touched = false, bringingBack = false;
+document.addEventListener("input", ({ target }) => { touched ||= target.form === form(); });
+document.addEventListener("htmx:beforeSwap", ({ detail }) => {
+  if (detail.pathInfo.requestPath !== form().dataset.fill) return;
+  if (bringingBack && touched) detail.shouldSwap = false;
+  bringingBack = false;
+});
+
 const draft = sessionStorage.getItem(key());
 if (draft && !location.search && draft !== JSON.stringify(filled())) {
+  bringingBack = true;
   window.htmx.ajax("POST", form().dataset.fill, { values: JSON.parse(draft), target: "#generate-form", swap: "outerHTML" });
 }
