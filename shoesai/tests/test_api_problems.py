@@ -89,8 +89,8 @@ class ProblemTests(BaseTestCase):
                 self.assertTrue(set(fields_of(response)) <= {"body", "prompt"})
 
     def test_a_body_above_the_limit_is_a_413(self) -> None:
-        body = b'{"prompt": "' + b"a" * settings.DATA_UPLOAD_MAX_MEMORY_SIZE + b'"}'
-        response = self.api.post("/api/generate", body, content_type="application/json")
+        body = b'{"name": "' + b"a" * settings.DATA_UPLOAD_MAX_MEMORY_SIZE + b'"}'
+        response = self.api.post("/api/runs", body, content_type="application/json")
         self.assertEqual((response.status_code, list(fields_of(response))), (413, ["body"]))
 
 
