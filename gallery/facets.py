@@ -14,12 +14,12 @@ from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
-from django.db.models import BooleanField, Case, Count, ExpressionWrapper, QuerySet, Sum, Value, When
+from django.db.models import BooleanField, Case, Count, ExpressionWrapper, Q, QuerySet, Sum, Value, When
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
 from gallery.filters import ImageFilter
-from gallery.models import RATINGS, Judgement, Tagging
+from gallery.models import RATINGS
 from gallery.searching import DATES, made_in, since, stacked_in
 from generation.models import GeneratedImage, Shelf, Stack
 from generation.schedulers import SCHEDULERS
@@ -215,22 +215,18 @@ def _of_dates(narrowed: ImageFilter, rows: list[_ShelfRow]) -> Facet:
 
 
 def _of_ratings(narrowed: ImageFilter) -> Facet:
-    rated = Judgement.objects.filter(user=narrowed.user, rating__isnull=False)
-    rated = _standing(rated, narrowed, without="rating")
-    numbers = dict(rated.values_list("rating").annotate(Count("pk")))
+    mine = Q(judgements__user=narrowed.user, judgements__rating__isnull=False)
+    rated = narrowed.images(without="rating").filter(mine)
+    numbers = dict(rated.values_list("judgements__rating").annotate(Count("pk")))
     options = [(str(stars), "★" * stars, numbers.get(stars, 0)) for stars in reversed(RATINGS)]
     return _facet(narrowed, "rating", options)
 
 
 def _of_tags(narrowed: ImageFilter) -> Facet:
-    tagged = _standing(Tagging.objects.all(), narrowed, without="tag")
-    counts = tagged.values_list("tag__name").annotate(number=Count("pk")).order_by("-number", "tag__name")
-    return _facet(narrowed, "tag", [(name, name, number) for name, number in counts[:TAGS_OFFERED]])
-
-
-def _standing(rows: QuerySet[Any], narrowed: ImageFilter, *, without: str) -> QuerySet[Any]:
-    """Rows about pictures, as far as those match."""
-    return rows.filter(image__in=narrowed.images(without=without).values("pk"))
+    tagged = narrowed.images(without="tag").filter(taggings__isnull=False)
+    counts = tagged.values_list("taggings__tag__name").annotate(number=Count("pk"))
+    commonest = counts.order_by("-number", "taggings__tag__name")[:TAGS_OFFERED]
+    return _facet(narrowed, "tag", [(name, name, number) for name, number in commonest])
 
 
 def _facet(narrowed: ImageFilter, name: str, counted: Iterable[tuple[str, str, int]]) -> Facet:

@@ -11,9 +11,11 @@ import re
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date, datetime, time, timedelta
+from functools import cached_property
 from typing import Any
+from uuid import UUID
 
-from django.db.models import Exists, OuterRef, Q
+from django.db.models import Exists, OuterRef, Q, QuerySet
 from django.utils import timezone
 from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
@@ -269,16 +271,28 @@ class Words:
         matching = Q(words__matches=self.phrases)
         return ~matching if self.negated else matching
 
+    @cached_property
+    def few(self) -> list[UUID] | None:
+        """The generations that match, where there are few."""
+        found = self._stacks.values_list("generation", flat=True)[: COMMON + 1]
+        return list(found) if len(found) <= COMMON else None
+
+    @property
+    def _stacks(self) -> QuerySet[Stack]:
+        return Stack.objects.filter(words__matches=self.phrases)
+
     def of_pictures(self, *, walked: bool) -> Q:
         """Rare words are looked up and their pictures fetched; for common ones the pictures are `walked` in order.
 
-        SQLite would fetch and sort all of them in the first way, and look at everything in the second.
+        Either database, left alone, would now and then sort all of them in the first way, or walk through everything
+        in the second.
         """
-        stacks = Stack.objects.filter(words__matches=self.phrases)
-        if walked and len(stacks.values_list("pk")[: COMMON + 1]) > COMMON:
-            matching = Q(Exists(stacks.filter(generation=OuterRef("generation"))))
+        if self.few is not None:
+            matching = Q(generation__in=self.few)
+        elif walked:
+            matching = Q(Exists(self._stacks.filter(generation=OuterRef("generation"))))
         else:
-            matching = Q(generation__in=stacks.values("generation"))
+            matching = Q(generation__in=self._stacks.values("generation"))
         return ~matching if self.negated else matching
 
 

@@ -49,16 +49,13 @@ class Matches(models.Lookup):
 
     def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         wanted = " AND ".join(f'"{" ".join(phrase)}" *' for phrase in self.rhs)
-        table, _column = self._columns(compiler)
-        return f"{table} IN (SELECT rowid FROM {FTS_TABLE} WHERE {FTS_TABLE} MATCH %s)", [wanted]  # noqa: S608 -- our own names
+        return f"{self._column(compiler, 'id')} IN (SELECT rowid FROM {FTS_TABLE} WHERE {FTS_TABLE} MATCH %s)", [wanted]  # noqa: S608 -- our own names
 
     def as_postgresql(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
         wanted = " & ".join(f"({' <-> '.join(phrase)}:*)" for phrase in self.rhs)
-        _table, column = self._columns(compiler)
-        return f"to_tsvector('simple', {column}) @@ to_tsquery('simple', %s)", [wanted]
+        return f"{self._column(compiler, 'vector')} @@ to_tsquery('simple', %s)", [wanted]
 
-    def _columns(self, compiler: Any) -> tuple[str, str]:
-        """The row number and the text."""
+    def _column(self, compiler: Any, name: str) -> str:
+        """The row number, or what PostgreSQL makes of the text (see migration 0006)."""
         quote = compiler.quote_name_unless_alias
-        alias = quote(self.lhs.alias)
-        return f"{alias}.{quote('id')}", f"{alias}.{quote(self.lhs.target.column)}"
+        return f"{quote(self.lhs.alias)}.{quote(name)}"

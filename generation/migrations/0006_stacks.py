@@ -21,8 +21,10 @@ SQLITE = (
         INSERT INTO generation_stack_fts(rowid, words) VALUES (new.id, new.words); END""",
 )
 POSTGRESQL = (
-    """CREATE INDEX generation_stack_gin ON generation_stack USING gin (to_tsvector('simple', words))
-        WITH (fastupdate = off)""",
+    # Stored, so that phrases are checked without reading the text again.
+    """ALTER TABLE generation_stack ADD COLUMN vector tsvector
+        GENERATED ALWAYS AS (to_tsvector('simple', words)) STORED""",
+    "CREATE INDEX generation_stack_gin ON generation_stack USING gin (vector) WITH (fastupdate = off)",
 )
 OLD_SQLITE = (
     "DROP TRIGGER generation_words_added",
