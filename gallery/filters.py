@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import cached_property
 from typing import Any
 from uuid import UUID
@@ -149,8 +150,19 @@ class ImageFilter(django_filters.FilterSet):
         """What is asked, in no order."""
         return self.standing.filter(*self.about_pictures(without=without, walked=walked)).order_by()
 
+    @property
+    def bare(self) -> QuerySet[GeneratedImage]:
+        """What is asked, in order, and nothing beside it."""
+        return sorted_by(self.order, self.user, self.images(walked=True))
+
     def filter_queryset(self, queryset: QuerySet[GeneratedImage]) -> QuerySet[GeneratedImage]:
-        return sorted_by(self.order, self.user, with_what_is_shown(self.images(walked=True), self.user))
+        return with_what_is_shown(self.bare, self.user)
+
+    def shown(self, ids: Sequence[UUID], related: Sequence[str] = ()) -> list[GeneratedImage]:
+        """Those pictures with what a tile shows, and `related`, in that order."""
+        rows = with_what_is_shown(GeneratedImage.objects.filter(pk__in=ids).order_by(), self.user)
+        found = {image.pk: image for image in rows.prefetch_related(*related)}
+        return [found[pk] for pk in ids if pk in found]
 
     @property
     def qs(self) -> QuerySet[GeneratedImage]:

@@ -207,6 +207,9 @@ class Job(Owned):
             models.Index(fields=["lane", "state", "priority", "created_at"], name="job_claim"),
             models.Index(fields=["owner", "-created_at"], name="job_of_owner"),
             models.Index(
+                fields=["owner", "state"], condition=Q(state__in=["queued", "running"]), name="job_live_of_owner"
+            ),
+            models.Index(
                 fields=["owner", "finished_at"], condition=Q(announced_at__isnull=True), name="job_to_announce"
             ),
         ]

@@ -45,5 +45,5 @@ class ImageListTest(BaseTestCase):
         finished_generation(self.alice, pictures=9)
         client = client_of(self.alice)
         client.get("/api/images")  # notes the token's use
-        with self.assertNumQueries(6):
+        with self.assertNumQueries(7):
             client.get("/api/images")
