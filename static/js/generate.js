@@ -233,6 +233,7 @@ document.addEventListener("htmx:afterSettle", () => {
 document.addEventListener("animationend", ({ target }) => target.closest(".arrives")?.classList.remove("arrives"));
 
 prepare();
-// Not on a touch screen, where it would raise the keyboard.
-if (matchMedia("(hover: hover)").matches && !location.hash) form().elements.prompt.focus({ preventScroll: true });
+// Not on a touch screen, where it would raise the keyboard, and not away from where somebody is already.
+const nowhere = document.activeElement === document.body || document.activeElement === null;
+if (nowhere && matchMedia("(hover: hover)").matches && !location.hash) form().elements.prompt.focus({ preventScroll: true });
 if (navigator.platform.startsWith("Mac")) form().querySelector(".keys-hint kbd").textContent = "⌘";
