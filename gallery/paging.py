@@ -84,7 +84,8 @@ def neighbours(
     assert here is not None
     after = _beyond(narrowed.bare, narrowed.order, here).values_list("pk", flat=True).first()
     before = _beyond(narrowed.bare.reverse(), narrowed.order, here, backwards=True).values_list("pk", flat=True).first()
-    found = {image.pk: image for image in narrowed.shown([pk for pk in (before, after) if pk])}
+    shown = narrowed.shown([pk for pk in (before, after) if pk])
+    found: dict[UUID | None, GeneratedImage] = {image.pk: image for image in shown}
     return found.get(before), found.get(after)
 
 
