@@ -97,8 +97,10 @@ class ImageFilter(django_filters.FilterSet):
 
     def chosen(self, name: str) -> list[str]:
         """The values of a facet's parameter."""
-        value = self.values.get(name) or []
-        return value if isinstance(value, list) else [str(value)]
+        value = self.values.get(name)
+        if isinstance(value, list):
+            return value
+        return [] if value in (None, "") else [str(value)]
 
     @property
     def order(self) -> str:

@@ -139,6 +139,7 @@ class SearchTest(BaseTestCase):
         self.assertEqual(self.found(collection=str(spring.pk)), [image])
         self.assertEqual(self.found(collection=str(spring.pk), user=self.charlie), [])
         self.assertEqual(self.found(favourite="true"), [image])
+        self.assertEqual(self.found(favourite="false"), [other])
 
     def test_days_and_spans(self) -> None:
         new, old = self.picture(), self.picture()
