@@ -28,7 +28,8 @@ lint: install  ## ruff and mypy
 	$(BIN)/mypy shoesai training generation gallery evaluation
 
 test: lint  ## lint, then every quick test; again on PostgreSQL where one is reachable
-	$(BIN)/python -m pytest -m "not slow" --timeout 300 $(SIDE_BY_SIDE) $(ARGS)
+	$(BIN)/python -m pytest -m "not slow and not browser" --timeout 300 $(SIDE_BY_SIDE) $(ARGS)
+	$(BIN)/python -m pytest -m "browser and not slow" --timeout 300 $(ARGS)
 	$(BIN)/python -m shoesai.tests.on_postgresql $(ARGS)
 
 test-slow: install  ## full-size models, storms, long stories

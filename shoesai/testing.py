@@ -58,7 +58,8 @@ def starter() -> BaseModel:
     return BaseModel.objects.get_or_create(
         name="starter",
         defaults={
-            "title": "Starter", "family": "starter", "format": "builtin", "resolution": 128, "guidance_scale": 3.0
+            "title": "Starter (drawn shoes, 128 px)", "family": "starter", "format": "builtin", "resolution": 128,
+            "guidance_scale": 3.0, "license_note": "MIT, trained by this project on its own drawings.",
         },
     )[0]
 

@@ -83,7 +83,7 @@ def test_scrolling_goes_on_and_the_back_button_comes_back_to_the_place(studio: S
         page.wait_for_url("**/gallery/?cursor=*")
         until(page, "document.querySelectorAll('.tile').length > 36")
         page.mouse.wheel(0, -300)
-        page.wait_for_timeout(400)
+        page.wait_for_timeout(1500)  # the address follows when scrolling has ended
         address, tile = page.url, page.evaluate(TOP_TILE)
         place = page.locator(f"#{tile}").bounding_box()["y"]
         page.locator(f"#{tile} a").click()

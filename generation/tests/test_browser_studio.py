@@ -226,7 +226,9 @@ def test_on_a_phone_the_button_is_always_within_reach(studio: Studio) -> None:
     page.get_by_label("Prompt", exact=True).fill("red boots")
     page.locator("#generate-button").tap()
     page.locator(".tile.waiting").first.wait_for()
-    assert page.locator("#results-title").evaluate("(e) => e.getBoundingClientRect().top < innerHeight / 2")
+    page.wait_for_function(
+        "() => document.getElementById('results-title').getBoundingClientRect().top < innerHeight / 2"
+    )
 
 
 def test_without_javascript_everything_can_be_asked_for(studio: Studio, tmp_path: Path) -> None:
