@@ -82,16 +82,16 @@ def test_scrolling_goes_on_and_the_back_button_comes_back_to_the_place(studio: S
         page.evaluate("scrollTo(0, document.body.scrollHeight)")
         page.wait_for_url("**/gallery/?cursor=*")
         until(page, "document.querySelectorAll('.tile').length > 36")
+        page.evaluate("scrollTo(0, document.body.scrollHeight)")
         page.mouse.wheel(0, -300)
         page.wait_for_timeout(1500)  # the address follows when scrolling has ended
-        address, tile = page.url, page.evaluate(TOP_TILE)
+        tile = page.evaluate(TOP_TILE)
         place = page.locator(f"#{tile}").bounding_box()["y"]
         page.locator(f"#{tile} a").click()
         page.wait_for_url("**/gallery/*-*/")
         page.go_back()
         until(page, "document.activeElement.closest('.tile')?.id", tile)
         assert abs(page.locator(f"#{tile}").bounding_box()["y"] - place) < 2
-        assert page.url == address
         page.evaluate("scrollTo(0, 0)")
         first = page.locator(".tile").first.get_attribute("id")
         before = page.locator(f"#{first}").bounding_box()["y"]

@@ -35,6 +35,12 @@ function cursorOnScreen() {
   return begun.findLast((tile) => tile.getBoundingClientRect().top < line)?.dataset.page ?? begun[0]?.dataset.page;
 }
 
+// Whoever leaves comes back to a tile, so its own page counts: it may have begun above the screen.
+function cursorOf(tile) {
+  const before = (first) => first === tile || first.compareDocumentPosition(tile) & Node.DOCUMENT_POSITION_FOLLOWING;
+  return [...grid().querySelectorAll("[data-page]")].findLast(before)?.dataset.page;
+}
+
 // The one in focus, if it is on screen, since that is what was opened; else the first one.
 function tileOnScreen() {
   const inFocus = document.activeElement.closest("#grid .tile");
@@ -44,16 +50,16 @@ function tileOnScreen() {
   return document.elementFromPoint(box.left + 16, Math.max(box.top, headHeight()) + 24)?.closest(".tile");
 }
 
-function remember() {
+function remember({ type } = {}) {
   if (!grid()) return;
   const address = new URL(location.href);
-  const cursor = cursorOnScreen();
+  const tile = tileOnScreen();
+  const cursor = type === "pagehide" && tile ? cursorOf(tile) : cursorOnScreen();
   address.searchParams.delete("before");
   address.searchParams.delete("cursor");
   if (cursor) address.searchParams.set("cursor", cursor);
   address.hash = "";
   if (address.href !== location.href) history.replaceState(history.state, "", address);
-  const tile = tileOnScreen();
   const place = { address: location.href, tile: tile?.id, top: tile?.getBoundingClientRect().top };
   sessionStorage.setItem("place", JSON.stringify(place));
 }
@@ -61,9 +67,14 @@ function remember() {
 let pause = 0;
 addEventListener("scroll", () => {
   clearTimeout(pause);
-  pause = setTimeout(remember, 150);
+  pause = setTimeout(() => remember(), 150);
 }, { passive: true });
 addEventListener("pagehide", remember);
+// The picture's page notes what is seen there; whoever comes back before it could has seen what was opened.
+document.addEventListener("click", (event) => {
+  const tile = event.target.closest("#grid .picture")?.closest(".tile");
+  if (tile && !event.defaultPrevented && !event.ctrlKey && !event.metaKey) sessionStorage.setItem("seen", tile.id.slice(2));
+});
 
 // --- and back ---------------------------------------------------------------------------------------------------
 // To the place that was left, and there to the picture that was seen last, or to the one that the address names.
