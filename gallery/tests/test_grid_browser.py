@@ -92,6 +92,8 @@ def test_scrolling_goes_on_and_the_back_button_comes_back_to_the_place(studio: S
         page.go_back()
         until(page, "document.activeElement.closest('.tile')?.id", tile)
         assert abs(page.locator(f"#{tile}").bounding_box()["y"] - place) < 2
+        assert "cursor=" in page.url
+        assert f'id="{tile}"' in page.request.get(page.url).text()  # the address alone leads to it, too
         page.evaluate("scrollTo(0, 0)")
         first = page.locator(".tile").first.get_attribute("id")
         before = page.locator(f"#{first}").bounding_box()["y"]
