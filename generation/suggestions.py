@@ -119,7 +119,7 @@ def _known_phrases(user: User, field: Field) -> list[tuple[str, Source, int]]:
 
 
 def _newest_versions(user: User) -> list[UUID]:
-    newest = DatasetVersion.objects.filter(dataset=OuterRef("pk")).order_by("-number").values("pk")[:1]
+    newest = DatasetVersion.objects.frozen().filter(dataset=OuterRef("pk")).order_by("-number").values("pk")[:1]
     datasets = Dataset.objects.visible_to(user).annotate(newest=Subquery(newest)).filter(newest__isnull=False)
     return list(datasets.order_by("-created_at").values_list("newest", flat=True)[:DATASETS])
 

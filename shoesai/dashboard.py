@@ -99,7 +99,7 @@ def _is_for(name: str, user: User) -> bool:
 
 def _what_is_done(user: User) -> dict[str, bool]:
     mates = Membership.objects.filter(team__in=user.teams.all()).exclude(user=user)
-    photos = DatasetVersion.objects.filter(dataset__in=Dataset.objects.visible_to(user), photo_count__gt=0)
+    photos = DatasetVersion.objects.frozen().filter(dataset__in=Dataset.objects.visible_to(user), photo_count__gt=0)
     found = User.objects.filter(pk=user.pk).values(
         photos=Exists(photos),
         run=Exists(Checkpoint.objects.visible_to(user)),

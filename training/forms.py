@@ -237,7 +237,8 @@ def _same(value: Any, default: Any) -> bool:
 def versions_of(user: User) -> QuerySet[DatasetVersion]:
     visible = Dataset.objects.visible_to(user)
     return (
-        DatasetVersion.objects.filter(dataset__in=visible)
+        DatasetVersion.objects.frozen()
+        .filter(dataset__in=visible)
         .select_related("dataset")
         .order_by("-dataset__created_at", "dataset_id", "-number")
     )

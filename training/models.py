@@ -15,6 +15,22 @@ from django.utils.translation import gettext_lazy as _
 
 from shoesai.models import Blob, Job, Owned, OwnedQuerySet, SeedField, User
 from shoesai.sentences import said
+from training.datasets.models import (
+    AcceptedFinding,
+    Dataset,
+    DatasetImport,
+    DatasetVersion,
+    DraftEdit,
+    Finding,
+    Photo,
+    PhotoMeasure,
+)
+
+__all__ = [
+    "AcceptedFinding", "BaseModel", "Checkpoint", "Dataset", "DatasetImport", "DatasetVersion", "DraftEdit", "Family",
+    "Finding", "Photo", "PhotoMeasure", "RunEvent", "TrainingMetric", "TrainingRun", "TrainingState", "ValidationImage",
+    "ValidationLoss",
+]  # fmt: skip
 
 STARTER_WEIGHTS = Path(settings.BASE_DIR) / "shoesai" / "starter" / "weights" / "sd"
 
@@ -25,55 +41,6 @@ class Family(models.TextChoices):
     STARTER = "starter", _("Starter")
     SD15 = "sd15", _("Stable Diffusion 1.5")
     SDXL = "sdxl", _("Stable Diffusion XL")
-
-
-class Dataset(Owned):
-    name = models.CharField(max_length=120)
-    description = models.TextField(blank=True)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["owner", "name"], name="dataset_name_per_owner")]
-
-    def __str__(self) -> str:
-        return self.name
-
-    def latest(self) -> DatasetVersion | None:
-        return self.versions.order_by("-number").first()
-
-
-class DatasetVersion(models.Model):
-    """Immutable. The hash covers image bytes and captions in order, so a run can prove what it learned from."""
-
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="versions")
-    number = models.PositiveIntegerField()
-    content_hash = models.CharField(max_length=64)
-    photo_count = models.PositiveIntegerField(default=0)
-    created_at = models.DateTimeField(default=timezone.now)
-
-    class Meta:
-        constraints = [models.UniqueConstraint(fields=["dataset", "number"], name="dataset_version_number")]
-
-    def __str__(self) -> str:
-        return f"{self.dataset.name} v{self.number}"
-
-
-class Photo(models.Model):
-    id = models.UUIDField(primary_key=True, default=uuid.uuid4, editable=False)
-    version = models.ForeignKey(DatasetVersion, on_delete=models.CASCADE, related_name="photos")
-    position = models.PositiveIntegerField()
-    file_name = models.CharField(max_length=255)
-    caption = models.TextField()
-    blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
-    width = models.PositiveIntegerField()
-    height = models.PositiveIntegerField()
-
-    class Meta:
-        ordering = ["position"]
-        constraints = [models.UniqueConstraint(fields=["version", "position"], name="photo_position")]
-
-    def __str__(self) -> str:
-        return self.file_name
 
 
 class BaseModel(models.Model):

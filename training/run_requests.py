@@ -140,7 +140,7 @@ def _version_by_id(text: str, user: User) -> DatasetVersion | None:
     except ValueError:
         return None
     visible = Dataset.objects.visible_to(user)
-    return DatasetVersion.objects.filter(dataset__in=visible, pk=wanted).select_related("dataset").first()
+    return DatasetVersion.objects.frozen().filter(dataset__in=visible, pk=wanted).select_related("dataset").first()
 
 
 def _spec(

@@ -35,7 +35,7 @@ from shoesai.jobs.engine_child import Event
 from shoesai.jobs.queue import Claim, JobFailed
 from shoesai.jobs.runner import Handlers, advance, drive_engine
 from training import base_models, demo, results
-from training.datasets import import_photos
+from training.datasets.importing import import_photos
 from training.holdout import held_out
 from training.importers import read_captions_json
 from training.measuring import MEASURED

@@ -14,7 +14,7 @@ from generation.suggestions import suggest
 from shoesai.models import Job, User
 from shoesai.pictures import read_picture
 from shoesai.testing import BaseTestCase, png_bytes
-from training.datasets import import_photos
+from training.datasets.importing import import_photos
 from training.importers import PhotoFile
 
 

@@ -23,7 +23,7 @@ from shoesai.pictures import read_picture
 from shoesai.site import start_worker, stop_all
 from shoesai.starter import draw
 from shoesai.terminal import finished, follow, somebody_works
-from training.datasets import import_photos
+from training.datasets.importing import import_photos
 from training.importers import PhotoFile
 from training.models import BaseModel, Dataset, TrainingRun
 from training.services import start_training

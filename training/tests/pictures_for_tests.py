@@ -38,3 +38,9 @@ def good_dataset(folder: Path, photos: int = 3) -> Path:
     names = [f"{100001 + number}.png" for number in range(photos)]
     images = {name: encoded(colour=(40 * number, 90, 120)) for number, name in enumerate(names)}
     return write_dataset(folder, entries({name: f"a photo of shoe {name}" for name in names}), images)
+
+
+def png_of(picture: Image.Image) -> bytes:
+    out = BytesIO()
+    picture.convert("RGB").save(out, "PNG")
+    return out.getvalue()

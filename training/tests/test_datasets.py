@@ -15,7 +15,8 @@ from shoesai import files
 from shoesai.models import Blob
 from shoesai.pictures import is_bare_png
 from shoesai.testing import BaseTestCase
-from training.datasets import DatasetNameProblem, content_hash, import_photos
+from training.datasets.freezing import content_hash
+from training.datasets.importing import DatasetNameProblem, import_photos
 from training.importers import DatasetProblems, read_captions_json
 from training.models import Dataset, DatasetVersion, Photo
 from training.tests.pictures_for_tests import encoded, entries, good_dataset, write_dataset
@@ -49,8 +50,10 @@ class ImportPhotosTest(FolderTestCase):
         self.assertTrue(all(is_bare_png(files.read(photo.blob)) for photo in photos))
         self.assertEqual((version.number, version.photo_count), (1, 3))
 
-    def test_the_team_sees_it_and_charlie_does_not(self) -> None:
+    def test_the_team_sees_it_only_when_its_owner_says_so(self) -> None:
         self.import_it(good_dataset(self.folder))
+        self.assertEqual(Dataset.objects.visible_to(self.bob).count(), 0)
+        Dataset.objects.update(team=self.team)
         self.assertEqual(Dataset.objects.visible_to(self.bob).count(), 1)
         self.assertEqual(Dataset.objects.visible_to(self.charlie).count(), 0)
 
@@ -73,8 +76,13 @@ class ImportPhotosTest(FolderTestCase):
             self.assertEqual(self.import_it(write_dataset(self.folder, entries(captions), images)).number, number)
 
     def test_the_hash_covers_hashes_and_captions_in_order(self) -> None:
-        self.assertNotEqual(content_hash([("a", "b"), ("c", "d")]), content_hash([("c", "d"), ("a", "b")]))
-        self.assertNotEqual(content_hash([("a", "bc")]), content_hash([("ab", "c")]))
+        first, second = ("a", "b", False), ("c", "d", False)
+        hashes = {
+            content_hash([first, second]), content_hash([second, first]), content_hash([("a", "b", True), second]),
+            content_hash([("a", "bc", False)]), content_hash([("ab", "c", False)]),
+            content_hash([first, second], "ours"),
+        }  # fmt: skip
+        self.assertEqual(len(hashes), 6)
 
     def test_a_bad_folder_leaves_neither_rows_nor_files(self) -> None:
         before = stored_files()

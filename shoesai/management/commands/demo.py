@@ -35,7 +35,7 @@ from shoesai.site import (
 )
 from shoesai.starter import draw
 from shoesai.terminal import finished
-from training.datasets import import_photos
+from training.datasets.importing import import_photos
 from training.demo import DATASET, GUIDANCE_SCALE, PHOTOS, RECIPE, draw_dataset, free_run_name
 from training.importers import read_captions_json
 from training.models import BaseModel, DatasetVersion

@@ -12,7 +12,7 @@ from django.core.management.base import CommandError, CommandParser
 from shoesai import terminal
 from shoesai.models import User
 from shoesai.terminal import DataCommand
-from training.datasets import DatasetNameProblem, clean_name, import_photos
+from training.datasets.importing import DatasetNameProblem, clean_name, import_photos
 from training.importers import IMPORTERS, DatasetProblems, PhotoFile
 from training.models import DatasetVersion
 

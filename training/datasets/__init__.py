@@ -1,0 +1,1 @@
+"""The workshop: from a folder of photos to a version worth training on."""
