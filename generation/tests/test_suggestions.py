@@ -16,6 +16,7 @@ from shoesai.pictures import read_picture
 from shoesai.testing import BaseTestCase, png_bytes
 from training.datasets.importing import import_photos
 from training.importers import PhotoFile
+from training.models import Dataset
 
 
 def dataset(owner: User, *captions: str, name: str = "autumn") -> None:
@@ -55,6 +56,8 @@ class SuggestionsTest(BaseTestCase):
 
     def test_captions_of_the_teams_datasets_are_offered_phrase_by_phrase(self) -> None:
         dataset(self.bob, "red clogs, view from the heel", "blue clogs, view from the heel.", "view")
+        self.assertNotIn("view from the heel", self.ask("wooden clogs, view"))
+        Dataset.objects.update(team=self.team)
         self.assertEqual(self.ask("wooden clogs, view")[:1], ["view from the heel"])
         offered = suggest(self.alice, "prompt", "wooden clogs, view")[0]
         self.assertEqual((offered.source, offered.uses, offered.start), ("captions", 2, len("wooden clogs, ")))

@@ -25,7 +25,7 @@ class MakeDemoTest(BaseTestCase):
         self.assertEqual((job.state, job.error_text), ("succeeded", ""))
         version = DatasetVersion.objects.get()
         self.assertEqual(version.photo_count, demo.PHOTOS)
-        self.assertEqual((version.dataset.owner, version.dataset.team), (self.alice, self.team))
+        self.assertEqual((version.dataset.owner, version.dataset.team), (self.alice, None))
         run = TrainingRun.objects.get()
         self.assertEqual((run.name, run.state, run.owner), (demo.RUN, "queued", self.alice))
         self.assertEqual(run.spec["max_train_steps"], demo.RECIPE.max_train_steps)
