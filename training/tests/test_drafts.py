@@ -100,7 +100,7 @@ class EditingTest(BaseTestCase):
 class FreezingTest(BaseTestCase):
     def test_what_was_taken_out_is_gone_and_the_rest_is_hashed(self) -> None:
         draft = draft_of(self.alice)
-        edit(draft, self.alice, "remove", {draft.photos.first().pk: {"removed": True}})
+        edit(draft, self.alice, "remove", {draft.photos.all()[0].pk: {"removed": True}})
         version = freeze(draft)
         self.assertEqual((version.photo_count, version.photos.count(), len(version.content_hash)), (2, 2, 64))
         self.assertFalse(version.is_draft)
@@ -136,7 +136,7 @@ class FreezingTest(BaseTestCase):
     def test_another_split_or_licence_is_another_version(self) -> None:
         version = frozen_of(self.alice)
         draft = open_draft(version.dataset)
-        edit(draft, self.alice, "split", {draft.photos.first().pk: {"held_out": True}})
+        edit(draft, self.alice, "split", {draft.photos.all()[0].pk: {"held_out": True}})
         second = freeze(draft)
         third = open_draft(version.dataset)
         third.licence_note = "ours"
