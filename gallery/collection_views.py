@@ -7,7 +7,7 @@ from uuid import UUID
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
 from django.core.paginator import Paginator
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.translation import gettext as _
@@ -16,10 +16,11 @@ from django.views.decorators.http import require_http_methods, require_POST, req
 
 from gallery import arranging, sharing
 from gallery.answers import done, refused
-from gallery.collection_pages import page_in
 from gallery.covers import covers_of, with_covers
+from gallery.filters import ImageFilter
 from gallery.forms import CollectionForm, LinkForm
 from gallery.models import Collection, ShareLink
+from gallery.paging import page_asked
 from gallery.selection import selection_of
 from gallery.web import is_htmx, uuid_or_404
 from shoesai.auth import caller
@@ -108,7 +109,8 @@ def delete(request: HttpRequest, pk: UUID) -> HttpResponse:
 def collection(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The pictures in their order; `?arrange` shows them with what moves them."""
     user, shown = caller(request), _seen(request, pk)
-    page = page_in(user, shown, request.GET.get("cursor"), before=request.GET.get("before"))
+    narrowed = ImageFilter(QueryDict(f"collection={shown.pk}"), user=user)
+    page = page_asked(narrowed, request.GET)
     context = {
         "collection": shown,
         "page": page,

@@ -102,9 +102,27 @@ class ImageFilter(django_filters.FilterSet):
             return value
         return [] if value in (None, "") else [str(value)]
 
+    @cached_property
+    def of_collection(self) -> UUID | None:
+        """The one whose pictures are asked for, as far as that is an id."""
+        try:
+            return UUID(self.values.get("collection") or "")
+        except ValueError:
+            return None
+
+    @property
+    def usual_order(self) -> str:
+        return "collection" if self.of_collection else "newest"
+
     @property
     def order(self) -> str:
-        return self.values.get("sort") or "newest"
+        asked = self.values.get("sort") or self.usual_order
+        return "newest" if asked == "collection" and not self.of_collection else asked
+
+    @property
+    def orders(self) -> list[tuple[str, Any]]:
+        """Those to choose from."""
+        return [(name, words) for name, words in SORTS.items() if name != "collection" or self.of_collection]
 
     @property
     def is_narrowed(self) -> bool:
@@ -155,7 +173,7 @@ class ImageFilter(django_filters.FilterSet):
     @property
     def bare(self) -> QuerySet[GeneratedImage]:
         """What is asked, in order, and nothing beside it."""
-        return sorted_by(self.order, self.user, self.images(walked=True))
+        return sorted_by(self.order, self.user, self.images(walked=True), self.of_collection)
 
     def filter_queryset(self, queryset: QuerySet[GeneratedImage]) -> QuerySet[GeneratedImage]:
         return with_what_is_shown(self.bare, self.user)

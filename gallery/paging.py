@@ -10,9 +10,10 @@ from typing import TYPE_CHECKING, Any
 from uuid import UUID
 
 from django.db.models import F, FilteredRelation, Q, QuerySet
+from django.http import QueryDict
 from django.utils.translation import gettext_lazy as _
 
-from gallery.models import Judgement
+from gallery.models import CollectionItem, Judgement
 from generation.models import GeneratedImage
 from shoesai.models import User
 
@@ -20,7 +21,12 @@ if TYPE_CHECKING:
     from gallery.filters import ImageFilter
 
 PAGE = 60
-SORTS = {"newest": _("Newest first"), "oldest": _("Oldest first"), "rating": _("Best rated first")}
+SORTS = {
+    "collection": _("The collection's order"),  # only inside one
+    "newest": _("Newest first"),
+    "oldest": _("Oldest first"),
+    "rating": _("Best rated first"),
+}
 
 
 @dataclass(frozen=True)
@@ -37,15 +43,28 @@ class Page:
         return self.images[-1].pk if self.more else None
 
 
-def sorted_by(sort: str, user: User, images: QuerySet[GeneratedImage]) -> QuerySet[GeneratedImage]:
-    """`rating` shows only what the user has rated: everything else has no place in that order."""
+def sorted_by(
+    sort: str, user: User, images: QuerySet[GeneratedImage], collection: UUID | None = None
+) -> QuerySet[GeneratedImage]:
+    """`rating` shows only what the user has rated, and `collection` only what lies in it: nothing else has a place."""
     if sort == "oldest":
         return images.order_by("created_at", "id")
+    if sort == "collection":
+        here = FilteredRelation("collection_items", condition=Q(collection_items__collection=collection))
+        collected = images.alias(here=here).filter(here__isnull=False)
+        return collected.annotate(place=F("here__position")).order_by("place", "id")
     if sort == "rating":
         mine = Q(judgements__user=user, judgements__rating__isnull=False)
         rated = images.alias(mine=FilteredRelation("judgements", condition=mine)).filter(mine__isnull=False)
         return rated.annotate(my_rating=F("mine__rating")).order_by("-my_rating", "-created_at", "-id")
     return images.order_by("-created_at", "-id")
+
+
+def page_asked(narrowed: ImageFilter, given: QueryDict) -> Page:
+    """Pages lead on by `cursor` and back by `before`."""
+    if before := given.get("before"):
+        return page_before(narrowed, before)
+    return page_of(narrowed, given.get("cursor"))
 
 
 def page_of(
@@ -57,7 +76,7 @@ def page_of(
     at thousands to find sixty should not carry everything along that a tile shows.
     """
     images = narrowed.bare
-    last = _place(narrowed.user, cursor)
+    last = _place(narrowed, cursor)
     if last:
         images = _beyond(images, narrowed.order, last)
     found = list(images.values_list("pk", flat=True)[: size + 1])
@@ -66,7 +85,7 @@ def page_of(
 
 def page_before(narrowed: ImageFilter, image: str | UUID, size: int = PAGE) -> Page:
     """The pictures just before the one that `image` names, in the filter's order; the first ones where none are."""
-    here = _place(narrowed.user, image)
+    here = _place(narrowed, image)
     if here is None:
         return page_of(narrowed, None, size)
     earlier = _beyond(narrowed.bare.reverse(), narrowed.order, here, backwards=True)
@@ -80,8 +99,9 @@ def neighbours(
     narrowed: ImageFilter, image: GeneratedImage
 ) -> tuple[GeneratedImage | None, GeneratedImage | None]:
     """The pictures before and after one, in the order and within the limits of the filter."""
-    here = _place(narrowed.user, image.pk)
-    assert here is not None
+    here = _place(narrowed, image.pk)
+    if here is None:  # it is not in the collection that the address names
+        return None, None
     after = _beyond(narrowed.bare, narrowed.order, here).values_list("pk", flat=True).first()
     before = _beyond(narrowed.bare.reverse(), narrowed.order, here, backwards=True).values_list("pk", flat=True).first()
     shown = narrowed.shown([pk for pk in (before, after) if pk])
@@ -93,10 +113,11 @@ def neighbours(
 class _Place:
     created_at: Any
     id: UUID
-    rating: int
+    rating: int = 0
+    position: int = 0
 
 
-def _place(user: User, cursor: str | UUID | None) -> _Place | None:
+def _place(narrowed: ImageFilter, cursor: str | UUID | None) -> _Place | None:
     """Where a picture stands in the order, even if it has gone into the trash meanwhile."""
     try:
         pk = cursor if isinstance(cursor, UUID) else UUID(cursor or "")
@@ -105,14 +126,21 @@ def _place(user: User, cursor: str | UUID | None) -> _Place | None:
     found = GeneratedImage.objects.filter(pk=pk).values_list("created_at", "id").first()
     if found is None:
         return None
-    rating = Judgement.objects.filter(user=user, image=pk).values_list("rating", flat=True).first()
-    return _Place(found[0], found[1], rating or 0)
+    if narrowed.order == "collection":
+        items = CollectionItem.objects.filter(collection=narrowed.of_collection, image=pk)
+        position = items.values_list("position", flat=True).first()
+        return None if position is None else _Place(found[0], found[1], position=position)
+    rating = Judgement.objects.filter(user=narrowed.user, image=pk).values_list("rating", flat=True).first()
+    return _Place(found[0], found[1], rating=rating or 0)
 
 
 def _beyond(
     images: QuerySet[GeneratedImage], sort: str, place: _Place, *, backwards: bool = False
 ) -> QuerySet[GeneratedImage]:
-    sign = "gt" if (sort == "oldest") != backwards else "lt"
+    sign = "gt" if (sort in ("oldest", "collection")) != backwards else "lt"
+    if sort == "collection":
+        further = Q(**{f"place__{sign}": place.position}) | Q(**{f"id__{sign}": place.id})
+        return images.filter(further, **{f"place__{sign}e": place.position})
     further = Q(**{f"created_at__{sign}": place.created_at}) | Q(**{f"id__{sign}": place.id})
     in_time = Q(**{f"created_at__{sign}e": place.created_at}) & further
     if sort != "rating":

@@ -8,6 +8,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, QueryDict
 
 from gallery.filters import ImageFilter, visible_images
+from gallery.paging import sorted_by
 from generation.models import GeneratedImage
 from shoesai.auth import caller
 
@@ -15,17 +16,18 @@ from shoesai.auth import caller
 def selection_of(request: HttpRequest) -> QuerySet[GeneratedImage]:
     """From the POST: `image` (repeated), or `all=1` with `query` (the gallery's query string), or `collection`.
 
-    Only what the user may see, newest first; ids that are none, or are somebody else's, are left out.
+    Only what the user may see, newest first or as the collection has it where they are chosen in one; ids that are
+    none, or are somebody else's, are left out.
     """
     user = caller(request)
     given = request.POST
-    if given.get("all") == "1":
-        narrowed = ImageFilter(QueryDict(given.get("query", "").lstrip("?")), user=user)
-        return visible_images(user).filter(pk__in=narrowed.images().values("pk"))
-    if given.get("collection"):
-        narrowed = ImageFilter(QueryDict(f"collection={given['collection']}"), user=user)
-        return visible_images(user).filter(pk__in=narrowed.images().values("pk"))
-    return visible_images(user).filter(pk__in=[pk for text in given.getlist("image") if (pk := _uuid(text))])
+    query = f"collection={given['collection']}" if given.get("collection") else given.get("query", "").lstrip("?")
+    narrowed = ImageFilter(QueryDict(query), user=user)
+    if given.get("all") == "1" or given.get("collection"):
+        chosen = visible_images(user).filter(pk__in=narrowed.images().values("pk"))
+    else:
+        chosen = visible_images(user).filter(pk__in=[pk for text in given.getlist("image") if (pk := _uuid(text))])
+    return sorted_by("collection", user, chosen, narrowed.of_collection) if narrowed.order == "collection" else chosen
 
 
 def _uuid(text: str) -> UUID | None:

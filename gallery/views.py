@@ -7,7 +7,7 @@ from typing import Any
 
 from django.contrib.auth.decorators import login_required
 from django.core.exceptions import ValidationError
-from django.http import Http404, HttpRequest, HttpResponse, QueryDict
+from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.urls import reverse
 from django.utils.cache import patch_cache_control, patch_vary_headers
@@ -20,7 +20,7 @@ from gallery.completion import MAX_TEXT, completion_of
 from gallery.facets import ON_DEMAND, Facet, facets_of
 from gallery.filters import ImageFilter
 from gallery.models import Collection
-from gallery.paging import PAGE, Page, page_before, page_of
+from gallery.paging import page_asked
 from gallery.searches import saved_searches_of
 from gallery.selection import selection_of
 from gallery.web import filter_query, is_htmx
@@ -39,7 +39,7 @@ def gallery(request: HttpRequest) -> HttpResponse:
     context: dict[str, Any] = {"filter": narrowed, "query": filter_query(request)}
     if target == FACETS:
         return _part(request, "gallery/_facets_again.html", context | _around(narrowed, request.GET.getlist("opened")))
-    context["page"] = _page(narrowed, request.GET)
+    context["page"] = page_asked(narrowed, request.GET)
     if is_htmx(request) and target != FOUND:
         context["part"] = "newer" if "before" in request.GET else "older"
         return _part(request, "gallery/_tiles.html", context)
@@ -54,13 +54,6 @@ def _part(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpR
     patch_vary_headers(response, ["HX-Request", "HX-Target"])
     patch_cache_control(response, private=True, no_cache=True)
     return response
-
-
-def _page(narrowed: ImageFilter, given: QueryDict) -> Page:
-    """Pages lead on by `cursor` and back by `before`."""
-    if before := given.get("before"):
-        return page_before(narrowed, before, PAGE)
-    return page_of(narrowed, given.get("cursor"), PAGE)
 
 
 def _around(narrowed: ImageFilter, opened: list[str]) -> dict[str, Any]:

@@ -2,15 +2,18 @@
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 from django.db import connection
+from django.http import QueryDict
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from gallery import arranging, trash
-from gallery.collection_pages import page_in
+from gallery.filters import ImageFilter
 from gallery.models import Collection
+from gallery.paging import neighbours, page_before, page_of
 from generation.models import GeneratedImage
 from generation.shelves import recount
 from shoesai.testing import BaseTestCase, finished_generation
@@ -81,13 +84,35 @@ class PageTest(CollectionCase):
         self.assertContains(page, "4 pictures")
 
     def test_it_is_read_page_by_page_in_both_directions(self) -> None:
-        first = page_in(self.alice, self.ours, None, size=2)
+        ours = ImageFilter(QueryDict(f"collection={self.ours.pk}"), user=self.alice)
+        first = page_of(ours, None, 2)
         self.assertEqual((first.images, first.more, first.cursor), (self.images[:2], True, None))
-        second = page_in(self.alice, self.ours, str(first.next), size=2)
+        second = page_of(ours, str(first.next), 2)
         self.assertEqual((second.images, second.more, second.cursor), (self.images[2:], False, self.images[1].pk))
-        back = page_in(self.alice, self.ours, None, before=str(self.images[2].pk), size=2)
+        back = page_before(ours, str(self.images[2].pk), 2)
         self.assertEqual((back.images, back.cursor), (self.images[:2], None))
-        self.assertEqual(page_in(self.alice, self.ours, "nonsense", size=2).images, self.images[:2])
+        self.assertEqual(page_of(ours, "nonsense", 2).images, self.images[:2])
+
+    def test_arrows_and_downloads_follow_its_order(self) -> None:
+        arranging.move(self.ours, self.images[3], before=self.images[0])
+        ours = ImageFilter(QueryDict(f"collection={self.ours.pk}"), user=self.alice)
+        self.assertEqual(neighbours(ours, self.images[0]), (self.images[3], self.images[1]))
+        ticked = {"image": [str(image.pk) for image in self.images], "query": f"collection={self.ours.pk}"}
+        rows = self.client.post(reverse("gallery-metadata"), ticked | {"format": "json"})
+        told = [row["seed"] for row in json.loads(rows.getvalue())]
+        self.assertEqual(told, [43, 40, 41, 42])
+
+    def test_a_picture_that_is_not_in_it_has_no_neighbours_there(self) -> None:
+        private = ImageFilter(QueryDict(f"collection={self.private.pk}"), user=self.alice)
+        self.assertEqual(neighbours(private, self.images[3]), (None, None))
+
+    def test_another_order_can_be_asked_for_and_its_own_only_inside_it(self) -> None:
+        def order(query: str) -> str:
+            return ImageFilter(QueryDict(query), user=self.alice).order
+
+        self.assertEqual(order(f"collection={self.ours.pk}"), "collection")
+        self.assertEqual(order(f"collection={self.ours.pk}&sort=newest"), "newest")
+        self.assertEqual((order("sort=collection"), order("collection=nonsense")), ("newest", "newest"))
 
     def test_what_is_thrown_away_is_gone_from_it_at_once_and_comes_back_to_its_place(self) -> None:
         gone = GeneratedImage.objects.filter(pk=self.images[1].pk)
