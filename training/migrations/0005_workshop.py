@@ -56,7 +56,7 @@ class Migration(migrations.Migration):
             fields=[
                 ('id', models.BigAutoField(auto_created=True, primary_key=True, serialize=False, verbose_name='ID')),
                 ('kind', models.CharField(max_length=32)),
-                ('group', models.PositiveIntegerField(blank=True, help_text='Photos that belong together, as copies do.', null=True)),
+                ('group', models.PositiveIntegerField(blank=True, help_text='Photos that belong together.', null=True)),
                 ('detail', models.JSONField(blank=True, default=dict)),
                 ('accepted', models.BooleanField(default=False)),
             ],
