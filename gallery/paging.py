@@ -63,8 +63,8 @@ def sorted_by(
 def page_asked(narrowed: ImageFilter, given: QueryDict) -> Page:
     """Pages lead on by `cursor` and back by `before`."""
     if before := given.get("before"):
-        return page_before(narrowed, before)
-    return page_of(narrowed, given.get("cursor"))
+        return page_before(narrowed, before, PAGE)
+    return page_of(narrowed, given.get("cursor"), PAGE)
 
 
 def page_of(

@@ -55,7 +55,7 @@ class GalleryTest(BaseTestCase):
         finished_generation(self.alice, pictures=7)
         GeneratedImage.objects.update(created_at=timezone.now())
         seen: list[GeneratedImage] = []
-        with patch("gallery.views.PAGE", 3):
+        with patch("gallery.paging.PAGE", 3):
             page = self.shown()
             while page:
                 seen += page
@@ -65,7 +65,7 @@ class GalleryTest(BaseTestCase):
 
     def test_htmx_gets_only_the_next_tiles_and_they_lead_on(self) -> None:
         finished_generation(self.alice, pictures=5)
-        with patch("gallery.views.PAGE", 2):
+        with patch("gallery.paging.PAGE", 2):
             first = self.shown(q="red")
             response = self.client.get(
                 reverse("gallery"), {"q": "red", "cursor": str(first[-1].pk)}, HTTP_HX_REQUEST="true"

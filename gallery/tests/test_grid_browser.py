@@ -77,7 +77,7 @@ def test_rows_are_justified_and_nothing_shifts(studio: Studio) -> None:  # noqa:
 
 def test_scrolling_goes_on_and_the_back_button_comes_back_to_the_place(studio: Studio) -> None:  # noqa: F811
     hang(studio, 60)
-    with patch("gallery.views.PAGE", 12):
+    with patch("gallery.paging.PAGE", 12):
         page = opened(studio, viewport={"width": 900, "height": 600})
         page.evaluate("scrollTo(0, document.body.scrollHeight)")
         page.wait_for_url("**/gallery/?cursor=*")
@@ -212,7 +212,7 @@ def test_a_long_press_selects_and_taps_go_on(studio: Studio) -> None:  # noqa: F
 
 def test_without_javascript_pages_filters_and_the_bar_work(studio: Studio) -> None:  # noqa: F811
     hang(studio, 12)
-    with patch("gallery.views.PAGE", 8):
+    with patch("gallery.paging.PAGE", 8):
         page = opened_plainly(studio)
         page.get_by_role("link", name="Load more").click()
         assert page.locator(".tile").count() == 4

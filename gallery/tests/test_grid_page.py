@@ -82,7 +82,7 @@ class PagesTest(GridTestCase):
         super().setUp()
         finished_generation(self.alice, pictures=7)
         self.all = self.ids(self.page())
-        patcher = patch("gallery.views.PAGE", 3)
+        patcher = patch("gallery.paging.PAGE", 3)
         patcher.start()
         self.addCleanup(patcher.stop)
 
