@@ -3,18 +3,21 @@
 Settings are counted on the shelves (one small query whatever the number of pictures); where words, tags, ratings or
 dates narrow too, one grouped count says how many pictures of each shelf are left. Everything else is counted up to
 10,000, because nobody needs to know more and a count of everything reads everything.
+
+In a large gallery such a grouped count takes longer than the page itself, so there the pictures come first
+(`takes_long`, `uncounted`) and the numbers follow by themselves.
 """
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any
 
 from django.core.exceptions import EmptyResultSet
 from django.db import connections
-from django.db.models import BooleanField, Case, Count, ExpressionWrapper, Q, QuerySet, Sum, Value, When
+from django.db.models import Aggregate, BooleanField, Count, ExpressionWrapper, Q, QuerySet, Sum
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 
@@ -26,13 +29,14 @@ from generation.schedulers import SCHEDULERS
 
 COUNTED_TO = 10_000
 TAGS_OFFERED = 30
+COUNTED_AT_ONCE = 50_000  # pictures of a gallery whose numbers come with the page
 
 
 @dataclass(frozen=True)
 class Option:
     value: str
     label: str
-    count: int
+    count: int | None
     selected: bool
 
 
@@ -46,10 +50,10 @@ class Facet:
 
 @dataclass(frozen=True)
 class Facets:
-    """`total` is how many pictures match; it is exact, since the shelves know."""
+    """`total` is how many pictures match; it is exact, since the shelves know. None: that is not counted yet."""
 
     facets: list[Facet]
-    total: int
+    total: int | None
 
 
 def count_words(number: int) -> str:
@@ -133,17 +137,26 @@ def _left_on_shelves(narrowed: ImageFilter) -> dict[Any, ByDate] | None:
     if set(search.image) <= {"facet:date"}:
         asked = [words.of_stacks for words in search.words] or [stacked_in(narrowed.chosen("date")[0])]
         days = {name: at.date() for name, at in since().items()}
-        return _by_date(Stack.objects.filter(*asked), Sum("images"), "day", days)
+        return _by_date(Stack.objects.filter(*asked), lambda within: Sum("images", filter=within), "day", days)
     standing = GeneratedImage.objects.filter(*narrowed.about_pictures(without="date"), shelf__isnull=False).order_by()
-    return _by_date(standing, Count("pk"), "created_at", since())
+    return _by_date(standing, lambda within: Count("pk", filter=within), "created_at", since())
 
 
-def _by_date(rows: QuerySet[Any], number: Any, when: str, begins: dict[str, Any]) -> dict[Any, ByDate]:
-    span = Case(*[When(**{f"{when}__gte": begins[name]}, then=Value(name)) for name in begins], default=Value("older"))
-    left: dict[Any, ByDate] = {}
-    for shelf, name, found in rows.annotate(span=span).values_list("shelf", "span").annotate(number):
-        left.setdefault(shelf, Counter())[name] = found
-    return left
+def _by_date(
+    rows: QuerySet[Any], number: Callable[[Q | None], Aggregate], when: str, begins: dict[str, Any]
+) -> dict[Any, ByDate]:
+    """One row a shelf: how many there are since each day that a span begins with, and in all."""
+    since_then = {f"since_{name}": number(Q(**{f"{when}__gte": begin})) for name, begin in begins.items()}
+    counted = rows.values_list("shelf").annotate(**since_then, ever=number(None))
+    return {shelf: _apart(found) for shelf, *found in counted}
+
+
+def _apart(found: list[int | None]) -> ByDate:
+    """Each span without the shorter ones in it."""
+    spans, before = Counter[str](), 0
+    for name, number in zip(DATES, found, strict=True):
+        spans[name], before = (number or 0) - before, number or 0
+    return spans
 
 
 def _matching(narrowed: ImageFilter, by_date: ByDate) -> int:
@@ -223,7 +236,7 @@ def _of_ratings(narrowed: ImageFilter) -> Facet:
 
 
 def _of_tags(narrowed: ImageFilter) -> Facet:
-    tagged = narrowed.images(without="tag").filter(taggings__isnull=False)
+    tagged = narrowed.images(without="tag", walked=True).filter(taggings__isnull=False)
     counts = tagged.values_list("taggings__tag__name").annotate(number=Count("pk"))
     commonest = counts.order_by("-number", "taggings__tag__name")[:TAGS_OFFERED]
     return _facet(narrowed, "tag", [(name, name, number) for name, number in commonest])
@@ -245,15 +258,31 @@ ON_DEMAND = {"rating": _of_ratings, "tag": _of_tags}
 
 
 def facets_of(narrowed: ImageFilter, opened: Iterable[str] = ()) -> Facets:
-    """With the counts of settings and dates, and of those ON_DEMAND that are chosen from or `opened`."""
+    """With the counts of settings and dates, and of those ON_DEMAND that are `opened`."""
     rows = _shelf_rows(narrowed)
     facets = [*_of_settings(narrowed, rows), _of_dates(narrowed, rows)]
     for name, count in ON_DEMAND.items():
-        if name in opened or narrowed.chosen(name):
-            facets.append(count(narrowed))
-        else:
-            facets.append(Facet(name, str(narrowed.form.fields[name].label), [], is_counted=False))
+        facets.append(count(narrowed) if name in opened else _not_counted(narrowed, name))
     return Facets([facet for facet in facets if facet.options or not facet.is_counted], _total(rows))
+
+
+def takes_long(narrowed: ImageFilter) -> bool:
+    """Whether counting goes through pictures, and there are many."""
+    if not narrowed.search.image and not narrowed.search.words:
+        return False
+    seen = Shelf.objects.visible_to(narrowed.user).aggregate(images=Sum("images"))["images"]
+    return (seen or 0) > COUNTED_AT_ONCE
+
+
+def uncounted(narrowed: ImageFilter) -> Facets:
+    """What is chosen from each facet, and nothing that takes time to know."""
+    facets = [_not_counted(narrowed, name) for name in (*DIMENSIONS, "date", *ON_DEMAND) if narrowed.chosen(name)]
+    return Facets(facets, None)
+
+
+def _not_counted(narrowed: ImageFilter, name: str) -> Facet:
+    chosen = [Option(value, value, None, True) for value in narrowed.chosen(name)]
+    return Facet(name, str(narrowed.form.fields[name].label), chosen, is_counted=False)
 
 
 def _total(rows: Iterable[_ShelfRow]) -> int:

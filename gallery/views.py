@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from gallery.comparing import MOST
 from gallery.completion import MAX_TEXT, completion_of
-from gallery.facets import ON_DEMAND, Facet, facets_of
+from gallery.facets import ON_DEMAND, Facet, Facets, facets_of, takes_long, uncounted
 from gallery.filters import ImageFilter
 from gallery.models import Collection
 from gallery.paging import page_asked
@@ -37,13 +37,15 @@ def gallery(request: HttpRequest) -> HttpResponse:
     narrowed = ImageFilter(request.GET, user=caller(request))
     target = request.htmx.target if is_htmx(request) else ""  # type: ignore[attr-defined]
     context: dict[str, Any] = {"filter": narrowed, "query": filter_query(request)}
+    opened = request.GET.getlist("opened")
     if target == FACETS:
-        return _part(request, "gallery/_facets_again.html", context | _around(narrowed, request.GET.getlist("opened")))
+        return _part(request, "gallery/_facets_again.html", context | _around(narrowed, facets_of(narrowed, opened)))
     context["page"] = page_asked(narrowed, request.GET)
     if is_htmx(request) and target != FOUND:
         context["part"] = "newer" if "before" in request.GET else "older"
         return _part(request, "gallery/_tiles.html", context)
-    context |= _around(narrowed, request.GET.getlist("opened"))
+    later = "counted" not in request.GET and takes_long(narrowed)
+    context |= _around(narrowed, uncounted(narrowed) if later else facets_of(narrowed, opened))
     context["searches"] = saved_searches_of(caller(request))
     return _part(request, "gallery/_found_again.html" if target == FOUND else "gallery/gallery.html", context)
 
@@ -56,18 +58,17 @@ def _part(request: HttpRequest, template: str, context: dict[str, Any]) -> HttpR
     return response
 
 
-def _around(narrowed: ImageFilter, opened: list[str]) -> dict[str, Any]:
+def _around(narrowed: ImageFilter, found: Facets) -> dict[str, Any]:
     """The facets, how many pictures there are, and what narrows them, as chips to take away."""
-    found = facets_of(narrowed, opened)
     facets = [facet for facet in found.facets if _narrows(facet, found.total)]
     return {"facets": facets, "total": found.total, "chips": _chips(narrowed, facets)}
 
 
-def _narrows(facet: Facet, total: int) -> bool:
+def _narrows(facet: Facet, total: int | None) -> bool:
     """A single option that every picture has is no choice. What somebody has opened stays."""
     if facet.name in ON_DEMAND or len(facet.options) > 1:
         return True
-    return any(option.selected or option.count < total for option in facet.options)
+    return any(option.selected or option.count != total for option in facet.options)
 
 
 @dataclass(frozen=True)

@@ -13,7 +13,7 @@ from gallery.rows import json_bytes
 def filter_query(request: HttpRequest) -> str:
     """The filter as a query string, which a picture's page keeps so that ← and → stay inside it."""
     query = request.GET.copy()
-    for name in ("cursor", "before", "opened", *[name for name, value in query.items() if not value]):
+    for name in ("cursor", "before", "opened", "counted", *[name for name, value in query.items() if not value]):
         query.pop(name, None)
     return query.urlencode()
 

@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import cache
 from typing import Any
+from uuid import UUID
 
 from django import template
 from django.template.context import RequestContext
+from django.urls import get_script_prefix, reverse
 from django.utils.formats import number_format
 
 from gallery.arranging import collections_for
@@ -20,6 +23,18 @@ register.filter("count_words", count_words)
 NARROWEST, WIDEST = 0.3, 3.3
 OPTIONS_SHOWN = 8
 COLLECTIONS_OFFERED = 30
+NOBODY = UUID(int=0)
+
+
+@register.filter
+def at(image: GeneratedImage, name: str) -> str:
+    """The address of a page about the picture. `{% url %}` looks it up anew for every tile."""
+    return _address(name, get_script_prefix()).replace(str(NOBODY), str(image.pk))
+
+
+@cache
+def _address(name: str, prefix: str) -> str:
+    return reverse(name, args=[NOBODY])
 
 
 @register.filter
@@ -41,9 +56,9 @@ def times(number: int) -> range:
 
 
 @register.filter
-def grouped(number: int) -> str:
+def grouped(number: int | None) -> str:
     """`1,234` or `1.234`, as the language writes it."""
-    return number_format(number, use_l10n=True, force_grouping=True)
+    return "" if number is None else number_format(number, use_l10n=True, force_grouping=True)
 
 
 @register.filter
@@ -64,8 +79,8 @@ def query_without(context: RequestContext, name: str, value: str) -> str:
 
 
 @register.inclusion_tag("gallery/_selection_bar.html", takes_context=True)
-def selection_bar(context: RequestContext, total: int = 0) -> dict[str, Any]:
-    """What can be done with the ticked pictures; with `total`, with all of them there are."""
+def selection_bar(context: RequestContext, total: int | None = 0) -> dict[str, Any]:
+    """What can be done with the ticked pictures; with `total`, with all of them there are. None: not counted yet."""
     user = context["request"].user
     facets: list[Facet] = context.get("facets") or []
     return {

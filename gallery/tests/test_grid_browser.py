@@ -102,6 +102,22 @@ def test_scrolling_goes_on_and_the_back_button_comes_back_to_the_place(studio: S
         assert abs(page.locator(f"#{first}").bounding_box()["y"] - before) < 2
 
 
+def test_in_a_large_gallery_numbers_come_by_themselves_and_choices_stay(studio: Studio) -> None:  # noqa: F811
+    hang(studio, 12)
+    with patch("gallery.facets.COUNTED_AT_ONCE", 1):
+        page = opened(studio, "?q=red")
+        page.locator("#count", has_text="12 pictures").wait_for()
+        page.locator(".tick").first.click()
+        page.get_by_label("Select all 12 results").check()
+        assert selected(page) == "12 selected"
+        page.keyboard.press("Escape")
+        page.locator("#search").fill("no such word")
+        page.keyboard.press("Enter")
+        page.get_by_text("No picture matches").wait_for()
+        page.locator("#count", has_text="0 pictures").wait_for()
+        sound(page)
+
+
 def test_selecting_with_the_mouse_and_what_the_bar_does(studio: Studio) -> None:  # noqa: F811
     hang(studio, 12)
     page = opened(studio)

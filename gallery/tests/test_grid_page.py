@@ -141,6 +141,24 @@ class NarrowingTest(GridTestCase):
         self.assertContains(found, '<div id="facet-list" hx-swap-oob="innerHTML">')
         self.assertContains(found, 'id="found-words"')
 
+    def test_in_a_large_gallery_the_pictures_come_first_and_their_number_follows(self) -> None:
+        finished_generation(self.alice, prompt="red shoes")
+        finished_generation(self.bob, prompt="red boots")
+        with patch("gallery.facets.COUNTED_AT_ONCE", 1):
+            page, again = self.page(q="red", owner="bob"), self.part("found", q="red", owner="bob")
+            numbers = self.part("facet-list", q="red", owner="bob", counted="1")
+            self.assertContains(self.page(q="red", counted="1"), "<b>2</b> pictures")
+            self.assertContains(self.page(owner="bob"), "<b>1</b> picture")
+        for response in (page, again):
+            self.assertEqual(len(self.ids(response)), 1)
+            self.assertContains(response, "Counting…")
+            self.assertContains(response, "Made by: bob")
+            self.assertContains(response, "Select all results")
+        self.assertContains(page, 'value="bob" id="facet-owner-bob" checked')
+        self.assertNotContains(again, 'id="facet-list"')
+        for words in ('data-number="1"', "<b>1</b> picture", 'id="found-words"', 'id="facet-owner-alice"'):
+            self.assertContains(numbers, words)
+
     def test_what_is_chosen_is_a_chip_whose_link_takes_it_away(self) -> None:
         finished_generation(self.alice, prompt="red shoes")
         finished_generation(self.bob, prompt="red shoes")

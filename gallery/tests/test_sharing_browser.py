@@ -113,7 +113,7 @@ def test_all_of_it_works_without_javascript(studio: Studio) -> None:  # noqa: F8
     page.get_by_role("button", name="Move one place later").first.click()
     assert order(studio, collection) == [1, 0]
     page.goto(collection.get_absolute_url())
-    page.get_by_role("checkbox", name="Select red").first.check()
+    page.get_by_role("checkbox", name="Select: red").first.check()
     page.get_by_role("button", name="Take out").click()
     page.get_by_text("1 picture is out of “Spring”.").wait_for()
     assert page.url.endswith(collection.get_absolute_url())

@@ -20,8 +20,10 @@ function show() {
   for (const box of boxes()) box.checked = all || ids.has(box.value);
   form().classList.toggle("has-selection", all || ids.size > 0);
   const words = form().querySelector("[data-selected]");
-  const number = all ? words.dataset.all : ids.size.toLocaleString(document.documentElement.lang);
-  words.textContent = (number === "1" ? words.dataset.one : words.dataset.many).replace("#", number);
+  const counted = document.getElementById("take-all")?.dataset.number;
+  const number = all ? counted : ids.size.toLocaleString(document.documentElement.lang);
+  const { one, many, everything } = words.dataset;
+  words.textContent = number ? (number === "1" ? one : many).replace("#", number) : everything;
   for (const button of form().querySelectorAll("[data-compares]")) {
     button.disabled = all || ids.size < 2 || ids.size > 4;
   }
