@@ -8,9 +8,9 @@ from dataclasses import dataclass, field
 from typing import Any, Self
 
 from generation import limits
-from generation.tokens import Tokens, count_tokens
 from generation.variations import BadTemplate, expand
 from training.models import BaseModel
+from training.tokens import Tokens, count_tokens
 
 
 @dataclass

@@ -1,4 +1,4 @@
-"""How much of a prompt its model reads: CLIP takes 77 tokens with its two marks and drops the rest.
+"""How much of a prompt or a caption its model reads: CLIP takes 77 tokens with its two marks and drops the rest.
 
 The base model's own vocabulary is asked, through the `tokenizers` package alone; the web process holds no torch.
 """

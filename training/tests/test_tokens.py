@@ -7,9 +7,9 @@ from pathlib import Path
 
 from django.conf import settings
 
-from generation.tokens import LIMIT, count_tokens
 from shoesai.testing import BaseTestCase, starter
 from training.models import BaseModel
+from training.tokens import LIMIT, count_tokens
 
 TEXTS = ("", "red leather sneakers, white sole", "NAÏVE  shoe's\n\n12 ½ 鞋 👟", "<|endoftext|> it's", "x" * 300)
 
