@@ -20,6 +20,7 @@ from shoesai.numbers import in_language
 SENTENCES: tuple[str, ...] = (
     # --- what a job does now
     _("Picture %(number)s of %(total)s"),
+    _("Variant %(number)s of %(total)s"),
     _("Training, loss %(loss)s"),
     _("Reading photos: %(done)s of %(total)s"),
     _("Reading captions: %(done)s of %(total)s"),
@@ -60,6 +61,7 @@ SENTENCES: tuple[str, ...] = (
         " Checkpoints up to step %(kept)s are kept. Clone the run with a learning rate of %(advice)s, a longer"
         " warm-up, or a smaller max_grad_norm"
     ),
+    _("the background has not one colour, so a turned photo would show wedges at its corners"),
     # --- a run's log
     _("Queued to go on from step %(step)s."),
     _("Queued."),
@@ -87,6 +89,20 @@ SENTENCES: tuple[str, ...] = (
     # --- what came with the code
     _("Starter (drawn shoes, 128 px)"),
     # --- what a setting of a training must be
+    _(
+        "must be between %(low)s and %(high)s degrees: beyond them a shoe does not stand on its sole any more, and it"
+        " is no product photo"
+    ),
+    _(
+        "must be between %(low)s and %(high)s: beyond that the light is not a studio's, and the material looks like"
+        " another one"
+    ),
+    _("must be between %(low)s and %(high)s: beyond that the shoe has another colour than its caption says"),
+    _("must be between %(low)s and %(high)s: beyond that it cuts into the shoe"),
+    _("must be 0 (as the photo is) or a multiple of 8 between %(low)s and %(high)s"),
+    _("must be %(low)s to %(high)s angles"),
+    _("must be different from each other and from 0"),
+    _("%(variants)s are asked for, but there are %(angles)s angles; ask for fewer, or give more angles"),
     _("must be at least %(low)s and below 1"),
     _("must be above 0 and at most 1"),
     _("must be a multiple of 8 between %(low)s and %(high)s"),

@@ -387,3 +387,95 @@ class CheckLoraSpec(Spec):
 class CheckLoraInputs(Spec):
     base_model: str
     lora: str
+
+
+AUGMENT_RECIPES = ("rotations", "product")
+# What a photo of a product bears: beyond these a variant is another photo, or none.
+MAX_ROTATION = 30.0
+MAX_JITTER = 0.2
+MAX_HUE = 0.05
+MAX_CROP = 0.1
+MAX_VARIANTS = 20
+MAX_ANGLES = 20
+
+
+@dataclass(frozen=True)
+class AugmentSpec(Spec):
+    """How photos are varied. A spec that is there bears a product photo: everything else was refused with the reason.
+
+    "rotations" turns each photo by `angles` in degrees, the first `variants` of them. "product" draws for each variant
+    a rotation in ±`rotation` degrees, factors for brightness, contrast and saturation in 1 ± their settings, a shift of
+    the hue in ±`hue` of the colour circle, whether to mirror (probability `flip`), and a part of each side, up to
+    `crop`, that is cut away around the shoe. `output_size` is the shorter side in pixels, 0 keeps the photo's own.
+    """
+
+    recipe: str = "product"
+    variants: int = 5
+    angles: tuple[float, ...] = (-5.0, 5.0, -10.0, 10.0, -15.0, 15.0)
+    rotation: float = 15.0
+    brightness: float = 0.1
+    contrast: float = 0.1
+    saturation: float = 0.1
+    hue: float = 0.02
+    flip: float = 0.5
+    crop: float = 0.0
+    output_size: int = 0
+    seed: int = 42
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        _require("recipe", self.recipe in AUGMENT_RECIPES, f"one of {', '.join(AUGMENT_RECIPES)}")
+        _require("variants", 1 <= self.variants <= MAX_VARIANTS, f"between 1 and {MAX_VARIANTS}")
+        _require("seed", 0 <= self.seed <= MAX_SEED, f"between 0 and {MAX_SEED}")
+        _require("flip", 0 <= self.flip <= 1, "between 0 and 1")
+        size = self.output_size
+        _require("output_size", size == 0 or (64 <= size <= 2048 and size % 8 == 0),
+                 "0 (as the photo is) or a multiple of 8 between 64 and 2048")
+        self._refuse_what_spoils_a_product_photo()
+        if self.recipe == "rotations":
+            self._refuse_impossible_rotations()
+
+    def _refuse_what_spoils_a_product_photo(self) -> None:
+        for name, value in (("rotation", self.rotation), *(("angles", abs(angle)) for angle in self.angles)):
+            if not 0 <= value <= MAX_ROTATION:
+                raise SpecError(name, f"must be between 0 and {MAX_ROTATION:g} degrees: beyond them a shoe does not"
+                                " stand on its sole any more, and it is no product photo")
+        for name in ("brightness", "contrast", "saturation"):
+            if not 0 <= getattr(self, name) <= MAX_JITTER:
+                raise SpecError(name, f"must be between 0 and {MAX_JITTER:g}: beyond that the light is not a studio's,"
+                                " and the material looks like another one")
+        if not 0 <= self.hue <= MAX_HUE:
+            raise SpecError("hue", f"must be between 0 and {MAX_HUE:g}: beyond that the shoe has another colour than"
+                            " its caption says")
+        if not 0 <= self.crop <= MAX_CROP:
+            raise SpecError("crop", f"must be between 0 and {MAX_CROP:g}: beyond that it cuts into the shoe")
+
+    def _refuse_impossible_rotations(self) -> None:
+        _require("angles", 1 <= len(self.angles) <= MAX_ANGLES, f"1 to {MAX_ANGLES} angles")
+        _require("angles", 0 not in self.angles and len(set(self.angles)) == len(self.angles),
+                 "different from each other and from 0")
+        if self.variants > len(self.angles):
+            raise SpecError("variants", f"{self.variants} are asked for, but there are {len(self.angles)} angles; ask"
+                            " for fewer, or give more angles")
+
+
+@dataclass(frozen=True)
+class AugmentUnit(Spec):
+    """One variant to be made: of which file, whose SHA-256 seeds it, and which one of it (from 1).
+
+    `may_flip` is False where the caption names a side.
+    """
+
+    path: str
+    sha256: str
+    variant: int
+    may_flip: bool = True
+
+    def __post_init__(self) -> None:
+        _require("variant", 1 <= self.variant <= MAX_VARIANTS, f"between 1 and {MAX_VARIANTS}")
+
+
+@dataclass(frozen=True)
+class AugmentInputs(Spec):
+    units: tuple[AugmentUnit, ...]
+    output_dir: str
