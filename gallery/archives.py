@@ -22,11 +22,11 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from gallery.rows import AT_ONCE, FORMATS, CsvRows, JsonRows, row_of, with_rows
-from gallery.zip_stream import CHUNK, Measure, Member, zip_stream
 from generation.bare_png import bare_chunks, bare_size
 from generation.models import GeneratedImage
 from shoesai import files
 from shoesai.models import User
+from shoesai.zip_stream import CHUNK, Measure, Member, zip_stream
 
 logger = logging.getLogger(__name__)
 

@@ -18,11 +18,11 @@ from PIL import Image
 
 from gallery import arranging, judging
 from gallery.archives import archive_of
-from gallery.zip_stream import Measure, Member, zip_stream
 from generation.metadata import AI_ORIGIN
 from generation.models import GeneratedImage
 from shoesai import files
 from shoesai.testing import BaseTestCase, finished_generation
+from shoesai.zip_stream import Measure, Member, zip_stream
 
 
 class ZipFormatTest(SimpleTestCase):

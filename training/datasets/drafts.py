@@ -45,6 +45,7 @@ class Source:
     parent_id: str | None = None
     recipe: Mapping[str, Any] | None = None
     extra: Mapping[str, Any] | None = None
+    held_out: bool = False
 
 
 @transaction.atomic
@@ -103,6 +104,7 @@ def add_photos(draft: DatasetVersion, sources: Iterable[Source]) -> list[Photo]:
             parent_id=source.parent_id,
             recipe=dict(source.recipe or {}),
             extra=dict(source.extra or {}),
+            held_out=source.held_out,
         )
         for position, source in enumerate(sources, start=begin)
     ]

@@ -10,12 +10,12 @@ from django.core.management.base import CommandError, CommandParser
 
 from shoesai import terminal
 from shoesai.models import User
-from training.management.commands.import_dataset import import_folder, read_folder
+from training.management.commands.import_dataset import import_path, read_path
 from training.models import Dataset, DatasetVersion, Photo
 
 
 def add_source_flags(parser: CommandParser) -> None:
-    parser.add_argument("--dataset_path", type=Path, help="A folder with images/ and captions.json.")
+    parser.add_argument("--dataset_path", type=Path, help="A folder or a ZIP of photos with captions.")
     parser.add_argument(
         "--dataset",
         help="A dataset that is imported already; with --dataset_path: the name to import it under.",
@@ -28,7 +28,7 @@ def version_of(user: User, options: dict[str, Any]) -> DatasetVersion:
     if not path:
         return find_dataset(user, options["dataset"])
     name = options["dataset"] or dataset_name_of(path)
-    version = import_folder(user, path, name, quiet=options["verbosity"] == 0)
+    version = import_path(user, path, name, quiet=options["verbosity"] == 0)
     terminal.say(f"Photos: {version} ({version.photo_count}).")
     return version
 
@@ -44,7 +44,7 @@ def photos_of(user: User, options: dict[str, Any]) -> list[Photo]:
             width=photo.picture.width,
             height=photo.picture.height,
         )
-        for photo in read_folder(options["dataset_path"], quiet=options["verbosity"] == 0)
+        for photo in read_path(options["dataset_path"], quiet=options["verbosity"] == 0)
     ]
 
 

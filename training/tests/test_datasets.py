@@ -86,7 +86,7 @@ class ImportPhotosTest(FolderTestCase):
 
     def test_a_bad_folder_leaves_neither_rows_nor_files(self) -> None:
         before = stored_files()
-        with self.assertRaises(DatasetProblems) as caught:
+        with self.assertRaises(DatasetProblems) as caught, self.captureOnCommitCallbacks(execute=True):
             self.import_it(self.bad_folder())
         self.assertEqual([each.file for each in caught.exception.problems], ["b.png", "c.png", "d.png"])
         for model in (Dataset, DatasetVersion, Photo, Blob):

@@ -40,8 +40,8 @@ def test_it_accepts_a_map_and_a_byte_order_mark(tmp_path: Path) -> None:
     assert [photo.caption for photo in photos] == ["a red shoe"]
 
 
-def test_every_importer_in_the_table_reads_a_folder() -> None:
-    assert all(callable(row.read) and row.label for row in IMPORTERS.values())
+def test_every_importer_in_the_table_lists_files_and_says_what_it_is() -> None:
+    assert all(callable(row.list) and row.label for row in IMPORTERS.values())
 
 
 def test_one_report_lists_every_problem_by_file(tmp_path: Path) -> None:
