@@ -5,6 +5,7 @@ from __future__ import annotations
 import io
 import json
 import zipfile
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -30,7 +31,7 @@ def zipped(folder: Path, wrapped_in: str = "") -> Path:
 
 
 class LayoutTestCase(FolderTestCase):
-    def write(self, files: dict[str, bytes | str]) -> Path:
+    def write(self, files: Mapping[str, bytes | str]) -> Path:
         for name, content in files.items():
             path = self.folder / "photos" / name
             path.parent.mkdir(parents=True, exist_ok=True)
@@ -53,7 +54,7 @@ class ReadingTest(LayoutTestCase):
             {"file_name": "b.png", "text": " a blue shoe ", "sku": "B-1"},
             {"file_name": "sub/a.jpg", "caption": "a red shoe"},
         ]
-        files = {
+        files: dict[str, bytes | str] = {
             "metadata.jsonl": "\n".join(map(json.dumps, lines)),
             "b.png": encoded(),
             "sub/a.jpg": encoded(kind="JPEG"),
@@ -72,7 +73,7 @@ class ReadingTest(LayoutTestCase):
         self.assertEqual(report.captions, 1)
 
     def test_a_sidecar_of_kohya_is_the_caption_of_its_photo(self) -> None:
-        files = {"a.png": encoded(), "a.txt": "a red shoe\n", "b.png": encoded(), "c.txt": "nobody's"}
+        files: dict[str, bytes | str] = {"a.png": encoded(), "a.txt": "a red shoe\n", "b.png": encoded(), "c.txt": "nobody's"}
         photos, report = self.read(self.write(files))
         self.assertEqual([photo.caption for photo in photos], ["a red shoe", ""])
         self.assertEqual([(each.file, each.problem) for each in report.problems], [("c.txt", "belongs to no photo.")])
