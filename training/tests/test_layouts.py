@@ -73,7 +73,8 @@ class ReadingTest(LayoutTestCase):
         self.assertEqual(report.captions, 1)
 
     def test_a_sidecar_of_kohya_is_the_caption_of_its_photo(self) -> None:
-        files: dict[str, bytes | str] = {"a.png": encoded(), "a.txt": "a red shoe\n", "b.png": encoded(), "c.txt": "nobody's"}
+        files: dict[str, bytes | str] = {"a.png": encoded(), "a.txt": "a red shoe\n", "b.png": encoded()}
+        files["c.txt"] = "nobody's"
         photos, report = self.read(self.write(files))
         self.assertEqual([photo.caption for photo in photos], ["a red shoe", ""])
         self.assertEqual([(each.file, each.problem) for each in report.problems], [("c.txt", "belongs to no photo.")])
