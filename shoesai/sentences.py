@@ -61,6 +61,9 @@ SENTENCES: tuple[str, ...] = (
         " Checkpoints up to step %(kept)s are kept. Clone the run with a learning rate of %(advice)s, a longer"
         " warm-up, or a smaller max_grad_norm"
     ),
+    _("The draft was frozen or discarded meanwhile; what was made before is kept."),
+    _("The draft was frozen or discarded before its photos could be varied."),
+    _("The photos were deleted before they could be varied."),
     _("the background has not one colour, so a turned photo would show wedges at its corners"),
     # --- a run's log
     _("Queued to go on from step %(step)s."),

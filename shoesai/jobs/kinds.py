@@ -41,6 +41,8 @@ KINDS: dict[str, Kind] = {
     "try_checkpoint": Kind("gpu", "training.tasks.try_checkpoint", priority=0),
     "scan_models": Kind("cpu", "training.tasks.scan_models", priority=10, housekeeping=True),
     "purge_trash": Kind("cpu", "gallery.tasks.purge_trash", priority=10, housekeeping=True),
+    "augment_dataset": Kind("cpu", "training.augment_tasks.augment_dataset", priority=10),
+    "preview_augmentation": Kind("cpu", "training.augment_tasks.preview_augmentation", priority=0),
     "make_demo": Kind("cpu", "training.tasks.make_demo", priority=0),
     "canary.gpu": Kind("gpu", "shoesai.jobs.tasks.sing", priority=-10, housekeeping=True),
     "canary.cpu": Kind("cpu", "shoesai.jobs.tasks.sing", priority=-10, housekeeping=True),

@@ -6,6 +6,7 @@ import base64
 import logging
 import time
 from collections.abc import Callable
+from dataclasses import dataclass
 from typing import Any
 
 from django.conf import settings
@@ -69,12 +70,34 @@ def advance(claim: Claim, step: int, total: int, message: str) -> None:
         raise Drained
 
 
+@dataclass(frozen=True)
+class Part:
+    """Engine work that is a part of its job: `units` of `total`, with `before` done when it begins."""
+
+    before: int
+    units: int
+    total: int
+
+    def place(self, event: Event) -> Event:
+        """The engine's step as a step of the whole job."""
+        if event["event"] != "step" or not event["total"]:
+            return event
+        step = self.before + self.units * event["step"] // event["total"]
+        return {**event, "step": step, "total": self.total}
+
+
 def drive_engine(
-    claim: Claim, spec: Spec, inputs: Spec, handlers: Handlers, operation: str | None = None
+    claim: Claim,
+    spec: Spec,
+    inputs: Spec,
+    handlers: Handlers,
+    operation: str | None = None,
+    part: Part | None = None,
 ) -> Event:
     """Sends spec and inputs to the lane's child and follows it to the end; returns its `done` event.
 
-    `operation` is a row of `shoesai.engine.operations`, by default the one named like the job's kind.
+    `operation` is a row of `shoesai.engine.operations`, by default the one named like the job's kind. `part` says
+    where its steps stand in the progress of the whole job.
     Raises Cancelled, Drained, Lost, Fenced or JobFailed.
     """
     child = child_of(claim.job.lane)
@@ -90,7 +113,7 @@ def drive_engine(
         }
     )
     try:
-        return _follow(claim, child, handlers)
+        return _follow(claim, child, handlers, part)
     except (Cancelled, Drained, JobFailed):
         raise  # the child has ended this job itself, or was killed for not doing so
     except BaseException:
@@ -98,7 +121,7 @@ def drive_engine(
         raise
 
 
-def _follow(claim: Claim, child: EngineChild, handlers: Handlers) -> Event:
+def _follow(claim: Claim, child: EngineChild, handlers: Handlers, part: Part | None) -> Event:
     stop = _Stop(claim, child)
     progress: dict[str, Any] = {}
     last_beat = 0.0
@@ -117,7 +140,7 @@ def _follow(claim: Claim, child: EngineChild, handlers: Handlers) -> Event:
                 raise stop.exception()
             if name == "error":
                 raise JobFailed(event["code"], event["message"])
-            progress.update(_progress_of(event))
+            progress.update(_progress_of(part.place(event) if part else event))
             stop.notice(event)
             if name in handlers:
                 handlers[name](event)
@@ -151,9 +174,10 @@ class _Stop:
         self._unit_seconds = 0.0
 
     def notice(self, event: Event) -> None:
-        """A training must get on a little each time, or a stream of generations would keep it at its beginning."""
+        """What yields must get on a little each time, or a stream of generations would keep it at its beginning."""
         trained = event["event"] == "metric" or (event["event"] == "step" and "loss" in event)
-        self._worked = self._worked or trained  # the curve of a long training has no point for many steps
+        made = event["event"] in ("image", "variant")
+        self._worked = self._worked or trained or made  # the curve of a long training has no point for many steps
         self._unit_seconds = event.get("micro_batch_seconds", self._unit_seconds)
 
     def consider(self, *, cancel: bool) -> None:

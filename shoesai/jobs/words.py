@@ -15,6 +15,8 @@ KIND_LABELS = {
     "try_checkpoint": _("Checkpoint trial"),
     "scan_models": _("Model scan"),
     "purge_trash": _("Trash"),
+    "augment_dataset": _("Augmentation"),
+    "preview_augmentation": _("Augmentation preview"),
     "make_demo": _("Demo data"),
 }
 
