@@ -296,6 +296,26 @@ def _placed(picture: Image.Image, scale: float, move: tuple[float, float]) -> Im
     return ground
 
 
+def nearly_same(picture: Image.Image, rng: Rng) -> Image.Image:
+    """What becomes of a photo that is sent around: saved again, smaller, lighter, cropped, softer, turned a little."""
+    side = picture.width
+    how = rng.integers(6)
+    if how == 0:
+        return as_jpeg(picture, int(rng.integers(30, 70)))
+    if how == 1:
+        return picture.resize((round(side * rng.uniform(0.4, 0.9)),) * 2, Image.Resampling.LANCZOS)
+    if how == 2:
+        gain = float(rng.uniform(0.93, 1.07))
+        return picture.point(lambda value: min(255, value * gain))
+    if how == 3:
+        rim = max(1, round(side * rng.uniform(0.005, 0.02)))
+        return picture.crop((rim, rim, side - rim, side - rim)).resize(picture.size, Image.Resampling.LANCZOS)
+    if how == 4:
+        return picture.filter(ImageFilter.GaussianBlur(side * rng.uniform(0.002, 0.006)))
+    turn = float(rng.uniform(-1.2, 1.2))
+    return picture.rotate(turn, Image.Resampling.BICUBIC, fillcolor=picture.getpixel((1, 1)))
+
+
 FAULTS: Final[dict[str, Callable[[Image.Image, Rng], Image.Image]]] = {
     "blurred": blurred,
     "underexposed": underexposed,
