@@ -86,9 +86,8 @@ def _understood(request: Request) -> ImageFilter:
         chosen(request, "sort", list(SORTS))
     if narrowed.form.is_valid() and "favourite" in request.query_params and narrowed.values["favourite"] is None:
         raise ValidationError({"favourite": _("must be true or false.")})
-    if "collection" in request.query_params and narrowed.of_collection is None:
-        words = _("“%(value)s” is no collection's id.")
-        raise ValidationError({"collection": words % {"value": request.query_params["collection"]}})
+    if request.query_params.get("collection") == "":
+        raise ValidationError({"collection": _("“%(value)s” is no collection's id.") % {"value": ""}})
     if narrowed.form.errors:
         raise ValidationError(narrowed.form.errors)
     if narrowed.problems:

@@ -298,6 +298,8 @@ STATIC_ROOT = DATA_DIR / "static"
 WHITENOISE_USE_FINDERS = True  # a laptop needs no collectstatic
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 20_000  # so many pictures can be ticked one by one
 DATA_UPLOAD_MAX_MEMORY_SIZE = 2 * 1024 * 1024
+DATA_UPLOAD_MAX_NUMBER_FILES = 2_000  # photos in one form; the page's module sends them one by one
+FILE_UPLOAD_TEMP_DIR = str(WORK_DIR)  # /tmp may be memory
 
 LOGGING = {
     "version": 1,

@@ -186,7 +186,7 @@ class Canary:
 
 
 # --- what is due once a day -------------------------------------------------------------------------------------
-DAILY = ("purge_trash",)
+DAILY = ("purge_trash", "tidy_uploads")
 LOOK_EVERY_SECONDS = 600
 
 

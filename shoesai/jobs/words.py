@@ -18,6 +18,8 @@ KIND_LABELS = {
     "augment_dataset": _("Augmentation"),
     "preview_augmentation": _("Augmentation preview"),
     "make_demo": _("Demo data"),
+    "import_dataset": _("Photo import"),
+    "tidy_uploads": _("Abandoned uploads"),
 }
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from typing import Final
 
 from django.db import transaction
@@ -49,12 +49,23 @@ def import_photos(
             return freeze(draft) if all(source.caption for source in sources) else draft
 
 
-def import_into_draft(dataset: Dataset, photos: Iterable[PhotoFile]) -> list[Photo]:
-    """Behind what the dataset's draft has already; the draft is begun where there is none."""
+def import_into_draft(
+    dataset: Dataset,
+    photos: Iterable[PhotoFile],
+    *,
+    committing: Callable[[], AbstractContextManager[None]] = transaction.atomic,
+    and_then: Callable[[], None] = lambda: None,
+) -> list[Photo]:
+    """Behind what the dataset's draft has already; the draft is begun where there is none.
+
+    `and_then` is called in the same transaction.
+    """
     with _kept_or_gone() as published:
         sources = [_published(photo, published) for photo in photos]
-        with transaction.atomic():
-            return add_photos(open_draft(dataset), sources)
+        with committing():
+            added = add_photos(open_draft(dataset), sources) if sources else []
+            and_then()
+            return added
 
 
 def clean_name(name: str) -> str:
