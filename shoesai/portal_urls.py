@@ -40,5 +40,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("jobs/<uuid:pk>/", views.job_status, name="job-status"),
     path("jobs/<uuid:pk>/cancel/", views.job_cancel, name="job-cancel"),
     path("jobs/<uuid:pk>/preview/", views.job_preview, name="job-preview"),
+    path("datasets/", include("training.dataset_urls")),
     path("training/", include("training.urls")),
 ]

@@ -138,6 +138,11 @@ CACHES = {
     }
 }
 
+# --- captions ---------------------------------------------------------------------------------------------------
+# A captioning model of transformers (BLIP and its like): a folder, or a hub id whose files are on the worker's machine.
+CAPTION_MODEL = env.str("SHOESAI_CAPTION_MODEL", "")
+CAPTION_CLIP = str(BASE_DIR / "shoesai" / "starter" / "weights" / "clip")
+
 # --- jobs -------------------------------------------------------------------------------------------------------
 # django-q2 is the doorbell, shoesai.Job is the truth. One cluster per lane, one worker each. `retry` is far above
 # the longest job, because the broker hands a task out again when it has passed.

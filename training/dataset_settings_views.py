@@ -93,7 +93,8 @@ def delete(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
     """Refused where a run learned from it; asked twice, because nothing brings it back."""
     page = own(request, dataset_id)
     if _runs_of(page.dataset).exists():
-        messages.error(request, _("Runs have learned from this dataset, so it stays. Take photos out in a new draft instead."))
+        words = _("Runs have learned from this dataset, so it stays. Take photos out in a new draft instead.")
+        messages.error(request, words)
         return redirect("dataset-settings", page.dataset.pk)
     if request.POST.get("name", "").strip() != page.dataset.name:
         messages.error(request, _("Nothing was deleted: type the dataset's name to say that you mean it."))

@@ -5,13 +5,14 @@ from __future__ import annotations
 from functools import partial
 from typing import Any
 
+from shoesai.jobs.engine_child import Event
 from shoesai.jobs.queue import Claim, Drained, JobFailed, Lost
-from shoesai.jobs.runner import advance
-from training.datasets import uploads
+from shoesai.jobs.runner import advance, drive_engine
+from training.datasets import proposals, uploads
 from training.datasets.importing import import_into_draft
 from training.datasets.sources import SourceProblem
 from training.importers import Report, read_photos
-from training.models import DatasetImport
+from training.models import DatasetImport, DatasetVersion
 
 
 def import_dataset(claim: Claim) -> dict[str, Any]:
@@ -50,6 +51,33 @@ def _import(claim: Claim, upload: DatasetImport) -> dict[str, Any]:
 def _summary(upload: DatasetImport) -> dict[str, Any]:
     told = upload.report
     return {"images": told["images"], "captions": told["captions"], "problems": len(told["problems"])}
+
+
+def propose_captions(claim: Claim) -> dict[str, Any]:
+    """A caption for each photo that has none proposed yet, kept some at a time: a restart makes only the missing."""
+    draft = DatasetVersion.objects.select_related("dataset").filter(pk=claim.job.spec["draft"]).first()
+    if draft is None or not draft.is_draft:
+        raise JobFailed("no_draft", "The draft was frozen or discarded before its captions could be proposed.")
+    photos = proposals.without_proposal(draft, everything=claim.job.spec["everything"])
+    waiting: dict[str, str] = {}
+    kept = 0
+
+    def keep() -> None:
+        nonlocal kept
+        with claim.committing():
+            kept += proposals.keep(draft, waiting)
+        waiting.clear()
+
+    def on_caption(event: Event) -> None:
+        if words := proposals.words_of(event, draft.dataset):
+            waiting[event["key"]] = words
+        if len(waiting) >= proposals.AT_ONCE:
+            keep()
+
+    inputs = proposals.inputs_of(photos)
+    done = drive_engine(claim, proposals.spec_of(), inputs, {"caption": on_caption}, operation="caption")
+    keep()
+    return {"photos": len(photos), "proposals": kept, "model": done["model"]}
 
 
 def tidy_uploads(claim: Claim) -> dict[str, Any]:

@@ -29,7 +29,6 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<uuid:dataset_id>/upload/<uuid:pk>/report/", upload.dismiss_report, name="dataset-report"),
     # --- captions ---
     path("<uuid:dataset_id>/captions/", captions.captions, name="dataset-captions"),
-    path("<uuid:dataset_id>/captions/save/", captions.save_page, name="dataset-captions-save"),
     path("<uuid:dataset_id>/captions/all/", captions.change_many, name="dataset-captions-many"),
     path("<uuid:dataset_id>/captions/proposals/", captions.proposals, name="dataset-proposals"),
     path("<uuid:dataset_id>/captions/<uuid:pk>/", captions.save_one, name="dataset-caption"),

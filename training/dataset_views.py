@@ -12,14 +12,16 @@ from django.core.paginator import Paginator
 from django.db.models import Prefetch
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
-from django.utils.http import url_has_allowed_host_and_scheme
+from django.utils.http import content_disposition_header, url_has_allowed_host_and_scheme
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST, require_safe
 
+from shoesai import files
 from shoesai.auth import caller
 from training.dataset_pages import DatasetPage, changes, shown
 from training.datasets import drafts
+from training.datasets.captions import tokens_of
 from training.datasets.choosing import chosen_photos, counts_of, ticked_photos
 from training.datasets.drafts import open_draft
 from training.datasets.freezing import FreezeProblem, freeze, why_not_frozen
@@ -44,18 +46,14 @@ def datasets(request: HttpRequest) -> HttpResponse:
 
 def _cards(shown_here: list[Any]) -> list[dict[str, Any]]:
     """With covers in one query."""
-    first = {dataset.pk: next(iter(dataset.newest_first), None) for dataset in shown_here}
+    first: dict[Any, DatasetVersion | None] = {each.pk: next(iter(each.newest_first), None) for each in shown_here}
     covers: dict[Any, list[Photo]] = {}
     wanted = [version for version in first.values() if version]
     for photo in Photo.objects.present().filter(version__in=wanted, position__lt=4 * COVER).order_by("position"):
         covers.setdefault(photo.version_id, []).append(photo)
     return [
-        {
-            "dataset": dataset,
-            "version": first[dataset.pk],
-            "covers": covers.get(first[dataset.pk].pk, [])[:COVER] if first[dataset.pk] else [],
-        }
-        for dataset in shown_here
+        {"dataset": each, "version": version, "covers": covers.get(version.pk, [])[:COVER] if version else []}
+        for each, version in ((each, first[each.pk]) for each in shown_here)
     ]
 
 
@@ -81,12 +79,15 @@ def dataset(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
 @require_safe
 def photo(request: HttpRequest, dataset_id: UUID, pk: UUID) -> HttpResponse:
     page = shown(request, dataset_id)
-    photo = get_object_or_404(Photo.objects.select_related("version", "original", "blob"), pk=pk, version__dataset=dataset_id)
+    found = Photo.objects.select_related("version__dataset", "original", "blob")
+    photo = get_object_or_404(found, pk=pk, version__dataset=page.dataset)
     page = DatasetPage(page.dataset, page.user, photo.version)
     beside = photo.version.photos.present()
     variants = beside.filter(parent=photo.blob_id)
     context = page.context("photos") | {
         "photo": photo,
+        "text": photo.caption,
+        "tokens": tokens_of(page.dataset, photo.caption),
         "before": beside.filter(position__lt=photo.position).last(),
         "after": beside.filter(position__gt=photo.position).first(),
         "parent": beside.filter(blob=photo.parent_id).first() if photo.parent_id else None,
@@ -95,6 +96,23 @@ def photo(request: HttpRequest, dataset_id: UUID, pk: UUID) -> HttpResponse:
         "runs": TrainingRun.objects.visible_to(page.user).filter(dataset_version=photo.version).distinct()[:10],
     }
     return render(request, "datasets/photo.html", context)
+
+
+@login_required
+@require_safe
+def original(request: HttpRequest, dataset_id: UUID, pk: UUID) -> HttpResponse:
+    """As it came, for downloading only: nobody has looked into it."""
+    page = shown(request, dataset_id)
+    photo = get_object_or_404(Photo.objects.select_related("original"), pk=pk, version__dataset=page.dataset)
+    if photo.original is None:
+        raise Http404
+    response = HttpResponse(files.read(photo.original), content_type="application/octet-stream")
+    ending = photo.original.mime.rpartition("/")[2]
+    name = f"{photo.file_name.rpartition('.')[0] or photo.file_name}.{ending}"
+    response["Content-Disposition"] = str(content_disposition_header(True, name))
+    response["Cache-Control"] = "private, no-store"
+    response["X-Content-Type-Options"] = "nosniff"
+    return response
 
 
 # --- changing the draft -----------------------------------------------------------------------------------------------

@@ -30,6 +30,7 @@ OPERATIONS: dict[str, Operation] = {
     "check_base": Operation("shoesai.engine.new_base.check", specs.BaseSpec, specs.BaseFolder),
     "merge_lora": Operation("shoesai.engine.merge.merge_lora", specs.MergeSpec, specs.MergeInputs),
     "check_lora": Operation("shoesai.engine.lora_check.check_lora", specs.CheckLoraSpec, specs.CheckLoraInputs),
+    "caption": Operation("shoesai.engine.captioner.caption", specs.CaptionSpec, specs.CaptionInputs),
     "augment": Operation("shoesai.engine.augment.augment", specs.AugmentSpec, specs.AugmentInputs),
 }
 

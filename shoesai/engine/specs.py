@@ -389,6 +389,41 @@ class CheckLoraInputs(Spec):
     lora: str
 
 
+@dataclass(frozen=True)
+class Attribute(Spec):
+    """What a CLIP is asked: which of `choices` it sees, each put into every of `templates` for {}."""
+
+    name: str
+    choices: tuple[str, ...]
+    templates: tuple[str, ...]
+
+
+@dataclass(frozen=True)
+class CaptionSpec(Spec):
+    """How pictures are described: in words by `model`, a captioning model of transformers (a folder, or a hub id whose
+    files are on this machine); without it, attribute by attribute by the CLIP in the folder `clip`.
+    """
+
+    model: str = ""
+    clip: str = ""
+    attributes: tuple[Attribute, ...] = ()
+    max_new_tokens: int = 60
+    version: int = 1
+
+
+@dataclass(frozen=True)
+class PictureInput(Spec):
+    """`key` is what the answer calls it."""
+
+    path: str
+    key: str
+
+
+@dataclass(frozen=True)
+class CaptionInputs(Spec):
+    pictures: tuple[PictureInput, ...]
+
+
 AUGMENT_RECIPES = ("rotations", "product")
 # What a photo of a product bears: beyond these a variant is another photo, or none.
 MAX_ROTATION = 30.0

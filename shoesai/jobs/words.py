@@ -19,6 +19,7 @@ KIND_LABELS = {
     "preview_augmentation": _("Augmentation preview"),
     "make_demo": _("Demo data"),
     "import_dataset": _("Photo import"),
+    "propose_captions": _("Caption proposals"),
     "tidy_uploads": _("Abandoned uploads"),
 }
 

@@ -77,6 +77,12 @@ def seconds(value: float | None) -> str:
 
 
 @register.filter
+def share(value: float) -> str:
+    """A part of a whole, 0 to 1, as 45 %."""
+    return _("%(number)s %%") % {"number": f"{100 * value:.0f}"}
+
+
+@register.filter
 def kind_label(job: Job) -> str:
     return label_of(job.kind)
 

@@ -50,7 +50,8 @@ def _check(template: str) -> None:
     known = ", ".join(f"{{{name}}}" for name in FIELDS)
     for name in _FIELD.findall(template):
         if name.strip() not in FIELDS:
-            raise CaptionProblem(_("There is no field {%(name)s}; known are %(known)s.") % {"name": name, "known": known})
+            words = _("There is no field {%(name)s}; known are %(known)s.")
+            raise CaptionProblem(words % {"name": name, "known": known})
     if set("{}") & set(_FIELD.sub("", template)):
         raise CaptionProblem(_("A brace stands alone; a field is written {colour}."))
 

@@ -1,4 +1,4 @@
-"""Captions that a model proposes. They wait beside a photo's caption until a person accepts, edits or dismisses them."""
+"""Captions that a model proposes. They wait beside the caption until a person accepts, edits or dismisses them."""
 
 from __future__ import annotations
 
@@ -8,10 +8,13 @@ from collections.abc import Iterable
 from django.conf import settings
 
 from shoesai import files
-from shoesai.engine.specs import CaptionInputs, CaptionSpec, PictureInput
+from shoesai.engine.specs import Attribute, CaptionInputs, CaptionSpec, PictureInput
 from shoesai.jobs import queue
+from shoesai.jobs.engine_child import Event
 from shoesai.models import Job, User
-from training.datasets.models import DatasetVersion, Photo
+from shoesai.starter import draw
+from training.datasets.captions_json import MAX_CAPTION
+from training.datasets.models import Dataset, DatasetVersion, Photo
 
 AT_ONCE = 200
 
@@ -34,9 +37,41 @@ def without_proposal(draft: DatasetVersion, *, everything: bool) -> list[Photo]:
     return list(photos if everything else photos.filter(caption=""))
 
 
+# What the starter's small CLIP was taught to tell apart, in the order of a caption; see docs/STARTER.md.
+ATTRIBUTES = (
+    Attribute("colour", tuple(draw.COLOURS), ("a photo of {} shoes", "{} shoes", "a {} shoe")),
+    Attribute("material", draw.MATERIALS, ("a photo of {} shoes", "{} shoes", "a {} shoe")),
+    Attribute("type", draw.TYPES, ("a photo of {}", "{}", "a product photo of {}")),
+    Attribute("view", draw.VIEWS, ("a photo of shoes, {} view", "{} view", "a shoe, {} view")),
+    Attribute("background", tuple(draw.BACKGROUNDS), ("a photo of shoes on {} background", "{} background")),
+)
+SURE = 0.5  # what is less likely than everything else together is left out of the caption
+PHRASES = {"view": "{} view", "background": "{} background"}
+
+
 def spec_of() -> CaptionSpec:
     """The captioning model of the settings, else the starter's small CLIP."""
-    return CaptionSpec(model=settings.CAPTION_MODEL)
+    if settings.CAPTION_MODEL:
+        return CaptionSpec(model=settings.CAPTION_MODEL)
+    return CaptionSpec(clip=settings.CAPTION_CLIP, attributes=ATTRIBUTES)
+
+
+def words_of(event: Event, dataset: Dataset) -> str:
+    """The engine's `caption` event as a caption: its text, or what it is sure of in the words of a catalogue."""
+    text = event["text"] if "text" in event else _from_attributes(event["attributes"])
+    if dataset.trigger_words and text:
+        text = f"{dataset.trigger_words}, {text}"
+    return " ".join(text.replace("\x00", "").split())[:MAX_CAPTION]
+
+
+def _from_attributes(seen: dict[str, tuple[str, float]]) -> str:
+    sure = {name: value for name, (value, share) in seen.items() if share >= SURE}
+    if not {"colour", "type"} & set(sure):
+        return ""
+    shoe = [sure.get("colour"), sure.get("material"), sure.get("type", "shoes")]
+    clauses = [" ".join(filter(None, shoe))]
+    clauses += [PHRASES[name].format(sure[name]) for name in ("view", "background") if name in sure]
+    return ", ".join(clauses)
 
 
 def inputs_of(photos: Iterable[Photo]) -> CaptionInputs:

@@ -113,7 +113,8 @@ def without_wrapping(files: Files) -> Files:
 
 def is_litter(name: str) -> bool:
     """What desktops leave behind: .DS_Store, Thumbs.db, __MACOSX/."""
-    return any(part.startswith(".") or part.lower() in _DESKTOP_LITTER for part in PurePosixPath(name).parts)
+    parts = [part for part in PurePosixPath(name).parts if part not in (".", "..")]  # those are tricks, to be told
+    return any(part.startswith(".") or part.lower() in _DESKTOP_LITTER for part in parts)
 
 
 def is_not_text(text: str) -> bool:
