@@ -156,7 +156,7 @@ class GridTest(PagesTestCase):
         refused = self.post("dataset-bulk", version, {"photos": [version.photos.all()[0].pk], "action": "remove"})
         self.assertContains(refused, "There is no draft to change")
         self.post("dataset-edit", version)
-        self.assertEqual(version.dataset.draft().number, 2)
+        self.assertEqual([draft.number for draft in version.dataset.versions.drafts()], [2])
 
     def test_a_photos_page_tells_everything_about_it(self) -> None:
         draft = draft_of(self.alice, [plain(0, "red boots", extra={"sku": "AB-12"}), plain(1)])
@@ -256,7 +256,7 @@ class UploadTest(PagesTestCase):
         self.client.post(reverse("dataset-new"), {"name": "summer", "files": files})
         tasks.run_next("cpu")
         dataset = Dataset.objects.get()
-        draft = dataset.draft()
+        draft = dataset.versions.get()
         self.assertEqual([photo.file_name for photo in draft.photos.all()], ["a.png", "b.jpg"])
         page = self.client.get(reverse("dataset", args=[dataset.pk]))
         self.assertContains(page, "1 file could not be used")
