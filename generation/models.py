@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy as _
 
 from generation.words import WordsField
 from shoesai.models import Blob, Job, Owned, OwnedQuerySet, SeedField
-from training.models import BaseModel, Checkpoint, Dataset
+from training.models import BaseModel, Checkpoint, Dataset, DatasetVersion
 
 
 class Generation(Owned):
@@ -238,3 +238,61 @@ class Recreation(Owned):
 
     class Meta:
         ordering = ["-created_at"]
+
+
+class Expansion(Owned):
+    """Generated pictures for a dataset's draft: prompts × pictures per prompt × variants per picture.
+
+    `settings` are what `generation.expansion.PictureSettings` says, `augment` is an AugmentSpec, `loras` are
+    {"checkpoint", "name", "sha256", "weight"}. `depth` is what its pictures have: one more than what the model learned
+    from.
+    """
+
+    dataset = models.ForeignKey(Dataset, on_delete=models.CASCADE, related_name="expansions")
+    draft = models.ForeignKey(DatasetVersion, on_delete=models.SET_NULL, null=True, related_name="+")
+    job = models.OneToOneField(Job, on_delete=models.CASCADE, related_name="expansion")
+    base_model = models.ForeignKey(BaseModel, on_delete=models.PROTECT, related_name="+")
+    model_name = models.CharField(max_length=200)
+    loras = models.JSONField(default=list)
+    depth = models.PositiveSmallIntegerField(default=1)
+    prompts = models.JSONField()
+    images_per_prompt = models.PositiveSmallIntegerField()
+    augmentations_per_image = models.PositiveSmallIntegerField()
+    settings = models.JSONField()
+    augment = models.JSONField()
+    seed = SeedField()
+
+    class Meta:
+        ordering = ["-created_at"]
+
+    def __str__(self) -> str:
+        return f"{self.dataset} × {self.model_name}"
+
+    @property
+    def units(self) -> int:
+        """Pictures that are wanted from the model."""
+        return len(self.prompts) * self.images_per_prompt
+
+
+class ExpansionTry(models.Model):
+    """One picture that was made for an expansion: taken, or refused with the reasons.
+
+    `seq` counts through all prompts. `UNIQUE(expansion, seq, attempt)` makes doubles impossible when the job is run
+    again after a crash. A refused picture leaves a small copy to look at; a taken one is the photo of `sha256`.
+    """
+
+    expansion = models.ForeignKey(Expansion, on_delete=models.CASCADE, related_name="tries")
+    seq = models.PositiveIntegerField()
+    attempt = models.PositiveSmallIntegerField()
+    seed = SeedField()
+    accepted = models.BooleanField()
+    reasons = models.JSONField(default=list)
+    sha256 = models.CharField(max_length=64, blank=True)
+    preview = models.BinaryField(null=True, blank=True)
+
+    class Meta:
+        ordering = ["seq", "attempt"]
+        constraints = [models.UniqueConstraint(fields=["expansion", "seq", "attempt"], name="one_try_per_attempt")]
+
+    def __str__(self) -> str:
+        return f"{self.seq}.{self.attempt}: {', '.join(self.reasons) or 'taken'}"

@@ -85,7 +85,7 @@ def request_generation(*, user: User, request: GenerationRequest, idempotency_ke
 
 def _create(user: User, request: GenerationRequest, idempotency_key: str | None, digest: str) -> Generation:
     errors = check_numbers(request)
-    model, loras = _resolve_models(user, request, errors)
+    model, loras = resolve_models(user, request, errors)
     start = _resolve_reference(user, request, errors)
     if errors or model is None:
         raise InvalidRequest(errors)
@@ -162,7 +162,7 @@ def _check_text(errors: dict[str, str], name: str, text: str, *, required: bool)
         errors[name] = _("contains characters that are not text (NUL or half a surrogate pair).")
 
 
-def _resolve_models(
+def resolve_models(
     user: User, request: GenerationRequest, errors: dict[str, str]
 ) -> tuple[NamedModel | None, list[tuple[Checkpoint, float]]]:
     """The named model's own checkpoint goes first with weight 1, then the LoRAs of the request."""

@@ -29,6 +29,7 @@ SENTENCES: tuple[str, ...] = (
     _("loading the base model"),
     _("Drawing photos"),
     _("Importing photos"),
+    _("Looking at photos"),
     _("loading the LoRA"),
     # --- why a job failed
     _("%(count)s jobs are waiting or running already; at most %(most)s."),

@@ -17,6 +17,7 @@ from training.datasets.models import DatasetVersion, Photo
 from training.work import of_claim, writing
 
 OPERATION = "augment"
+DRAFT_IS_GONE = "The draft was frozen or discarded meanwhile; what was made before is kept."
 KEPT_AT_ONCE = 200
 KEPT_EVERY_SECONDS = 3.0
 SKIPPED_TOLD = 200
@@ -56,8 +57,7 @@ class Keeper:
             with self._claim.committing():
                 kept = keep_variants(self._draft, self._spec, waiting)
         except DraftProblem as error:
-            raise JobFailed("no_draft", "The draft was frozen or discarded meanwhile; what was made before is kept.") \
-                from error
+            raise JobFailed("no_draft", DRAFT_IS_GONE) from error
         self.kept += len(kept)
 
 

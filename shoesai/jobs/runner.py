@@ -70,6 +70,15 @@ def advance(claim: Claim, step: int, total: int, message: str) -> None:
         raise Drained
 
 
+def may_go_on(claim: Claim) -> None:
+    """Asked at a safe point between two pieces of work. Raises Cancelled, Drained or Fenced."""
+    if claim.beat().cancel:
+        raise Cancelled
+    yields = KINDS[claim.job.kind].yields and not claim.alone
+    if lifeline.draining() or (yields and more_urgent_waits(claim.job)):
+        raise Drained
+
+
 @dataclass(frozen=True)
 class Part:
     """Engine work that is a part of its job: `units` of `total`, with `before` done when it begins."""

@@ -16,6 +16,7 @@ KIND_LABELS = {
     "scan_models": _("Model scan"),
     "purge_trash": _("Trash"),
     "augment_dataset": _("Augmentation"),
+    "expand_dataset": _("Expansion"),
     "preview_augmentation": _("Augmentation preview"),
     "make_demo": _("Demo data"),
     "import_dataset": _("Photo import"),

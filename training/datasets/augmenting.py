@@ -105,15 +105,21 @@ class AugmentPlan:
 
 
 def plan_of(version: DatasetVersion, spec: AugmentSpec) -> AugmentPlan:
+    """Of everything that is learned from, but for variants."""
     present = version.photos.present().order_by("position")
-    photos = _one_of_each(present.filter(held_out=False).exclude(origin=Photo.Origin.AUGMENTED))
-    held_out = present.filter(held_out=True).count()
+    photos = present.filter(held_out=False).exclude(origin=Photo.Origin.AUGMENTED)
+    return plan_for(version, spec, photos, held_out=present.filter(held_out=True).count())
+
+
+def plan_for(version: DatasetVersion, spec: AugmentSpec, photos: Iterable[Photo], held_out: int = 0) -> AugmentPlan:
+    """Of these photos of the version."""
+    parents = _one_of_each(photos)
     keys = {variant: variant_key(spec, variant) for variant in range(1, spec.variants + 1)}
     made = _variants_of(version)
     missing = [
-        (photo, variant) for photo in photos for variant, key in keys.items() if (photo.blob_id, key) not in made
+        (photo, variant) for photo in parents for variant, key in keys.items() if (photo.blob_id, key) not in made
     ]
-    return AugmentPlan(version, spec, photos, held_out, sides_of(photos), missing)
+    return AugmentPlan(version, spec, parents, held_out, sides_of(parents), missing)
 
 
 def _one_of_each(photos: Iterable[Photo]) -> list[Photo]:
