@@ -15,6 +15,7 @@ from PIL import Image
 
 from shoesai.photo_checks.colour import RGB
 from shoesai.photo_checks.shoe import (
+    BORDER,
     WHITE_LEVEL,
     Mask,
     Picture,
@@ -87,7 +88,7 @@ def measure(picture: Picture) -> Measures:
         burnt=_share(shoe.max(-1) >= BURNT) if len(shoe) else 0.0,
         crushed=_share(shoe.max(-1) <= CRUSHED) if len(shoe) else 0.0,
         border_white=_border_white(rgb, mask),
-        border_roughness=_border_roughness(rgb, mask),
+        border_roughness=_border_roughness(rgb),
         subject=_share(mask),
         solid=_share(mask) / ((right - left) * (bottom - top) or 1.0),
         fill=max(right - left, bottom - top),
@@ -159,11 +160,12 @@ def _border_white(rgb: NDArray[np.uint8], mask: Mask) -> float:
     return _share(rgb[band].min(-1) >= WHITE_LEVEL) if band.any() else 0.0
 
 
-def _border_roughness(rgb: NDArray[np.uint8], mask: Mask) -> float:
-    """Of the whole band: a patterned background would be taken for a shoe and left out otherwise."""
-    band = border_band(*mask.shape)
-    away = rgb[band].astype(np.float64) - fitted_backdrop(rgb)[band]
-    return float(np.sqrt((away**2).mean())) / 255
+def _border_roughness(rgb: NDArray[np.uint8]) -> float:
+    """Along the second smoothest of the four edges: a shoe that touches the border roughens one or two of them."""
+    away = (rgb.astype(np.float64) - fitted_backdrop(rgb)) ** 2
+    rows, columns = (max(1, round(length * BORDER)) for length in rgb.shape[:2])
+    edges = (away[:rows], away[-rows:], away[:, :columns], away[:, -columns:])
+    return sorted(float(np.sqrt(edge.mean())) for edge in edges)[1] / 255
 
 
 # --- place --------------------------------------------------------------------------------------------------

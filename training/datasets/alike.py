@@ -16,8 +16,9 @@ from numpy.typing import NDArray
 from shoesai.photo_checks import SMALL
 
 HAMMING: Final = 10  # bits; recompressed, resized and slightly cropped copies stay within 8
-COARSE: Final = 11.0  # root mean square at 6 × 6 pixels, before anything is moved
-FINE: Final = 7.0  # at 24 × 24; photos of two shoes that only resemble each other begin at about 8
+COARSE: Final = 12.0  # root mean square at 6 × 6 pixels, before anything is moved
+FINE: Final = 0.1  # at 24 × 24, of the pictures' own contrast; two shoes that only resemble each other begin there
+LEAST_CONTRAST: Final = 6.0  # of an empty picture's
 LEVEL: Final = 200.0  # every copy is brought to this mean, so that a little more light does not count
 BLOCK: Final = 1024
 
@@ -30,9 +31,10 @@ def groups_of_alike(hashes: Sequence[int], copies: Sequence[bytes]) -> list[list
         return []
     bits = np.array(hashes, dtype=np.uint64)
     fine = _levelled(copies)
+    contrast = _contrast(fine)
     parent = list(range(len(hashes)))
     for first, second in _candidates(bits, _coarse(fine)):
-        same = _distance(fine[first], fine[second]) <= FINE
+        same = _distance(fine[first], fine[second]) <= FINE * np.sqrt(contrast[first] * contrast[second])
         for one, other in zip(first[same].tolist(), second[same].tolist(), strict=True):
             _join(parent, one, other)
     found: dict[int, list[int]] = {}
@@ -42,10 +44,18 @@ def groups_of_alike(hashes: Sequence[int], copies: Sequence[bytes]) -> list[list
 
 
 def _levelled(copies: Sequence[bytes]) -> Floats:
-    """[photos, 24, 24, 3]"""
+    """[photos, 24, 24, 3], softened so that half a pixel's move costs little."""
     fine = np.frombuffer(b"".join(copies), dtype=np.uint8).reshape(-1, SMALL, SMALL, 3).astype(np.float32)
     fine *= LEVEL / np.maximum(fine.mean((1, 2, 3), keepdims=True), 1)
+    for axis in (1, 2):
+        fine = (np.roll(fine, 1, axis) + 2 * fine + np.roll(fine, -1, axis)) / 4
     return fine
+
+
+def _contrast(fine: Floats) -> Floats:
+    """How far a picture is from being all background, root mean square, [photos]."""
+    away = fine - np.median(fine, axis=(1, 2), keepdims=True)
+    return np.maximum(np.sqrt((away**2).mean((1, 2, 3))), LEAST_CONTRAST)
 
 
 def _coarse(fine: Floats) -> Floats:

@@ -28,7 +28,7 @@ BLUR: Final = (0.006, 0.02)  # radius of the Gaussian as a share of the side: 2 
 MOTION: Final = (0.028, 0.07)  # length of the smear
 DARK: Final = (0.15, 0.5)  # what is left of every value: −2 to −5 stops of a photo's own curve
 BURNT: Final = (0.6, 0.95)  # share of the shoe's pixels that lose a channel or more to 255
-GREY: Final = (90, 232)  # the background's level
+GREY: Final = (150, 232)  # the background's level
 TINT: Final = (24, 90)  # how far the lowest channel of a coloured background lies below white
 SMALL: Final = (0.15, 0.42)  # the shoe's longer side in the picture
 AWAY: Final = (0.14, 0.3)  # its middle from the picture's, in the worse direction
@@ -240,7 +240,7 @@ def off_centre(picture: Image.Image, rng: Rng) -> Image.Image:
     away = _between(AWAY, rng) * rng.choice([-1, 1])
     other = float(rng.uniform(-0.1, 0.1))
     # as far as it can go without being cut: a shoe of 0.82 moves 0.09 sideways, so it is smaller here
-    scale = min(0.75, (0.98 - 2 * abs(away)) / 0.82)
+    scale = min(0.75, (0.94 - 2 * abs(away)) / 0.87)
     return _placed(picture, scale, (away, other) if rng.random() < 0.5 else (other, away))
 
 
