@@ -47,9 +47,9 @@ def _levelled(copies: Sequence[bytes]) -> Floats:
     """[photos, 24, 24, 3], softened so that half a pixel's move costs little."""
     fine = np.frombuffer(b"".join(copies), dtype=np.uint8).reshape(-1, SMALL, SMALL, 3).astype(np.float32)
     fine *= LEVEL / np.maximum(fine.mean((1, 2, 3), keepdims=True), 1)
-    for axis in (1, 2):
-        fine = (np.roll(fine, 1, axis) + 2 * fine + np.roll(fine, -1, axis)) / 4
-    return fine
+    rows = (np.roll(fine, 1, 1) + 2 * fine + np.roll(fine, -1, 1)) / 4
+    soft: Floats = ((np.roll(rows, 1, 2) + 2 * rows + np.roll(rows, -1, 2)) / 4).astype(np.float32)
+    return soft
 
 
 def _contrast(fine: Floats) -> Floats:

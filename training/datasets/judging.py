@@ -25,6 +25,8 @@ DARK: Final = 0.55  # the brightest part of a shot on any paper or with any high
 CRUSHED: Final = 0.6  # black shoes keep their form: less than half of them is really black
 BURNT: Final = 0.43  # white shoes and sandals on white measure up to 0.4
 HOLLOW: Final = 0.3  # of a white shoe burnt out on white, less than this of its box remains visible
+BURNT_AROUND: Final = 0.25  # enough where the paper around is burnt out, too, and less than HALF of the box is left
+HALF: Final = 0.41
 WHITE: Final = 0.95  # of the border; the share that `photo_checks.is_white_background` asks for
 ROUGH: Final = 0.06  # a patterned background, on which where the shoe stands cannot be trusted
 NO_SUBJECT: Final = 0.002  # of the picture
@@ -66,8 +68,10 @@ def _dark(found: Measures) -> list[Fault]:
 
 
 def _bright(found: Measures) -> list[Fault]:
-    vanished = found.solid < HOLLOW and found.burnt > BURNT / 4 and min(found.background) >= 250
-    burnt = found.burnt > BURNT or vanished
+    paper = min(found.background)
+    hollow = found.solid < HOLLOW and found.burnt > BURNT / 4 and paper >= 250
+    around = found.solid < HALF and found.burnt > BURNT_AROUND and paper >= 254
+    burnt = found.burnt > BURNT or hollow or around
     return [("overexposed", {"burnt": _rounded(found.burnt)})] if burnt else []
 
 

@@ -11,7 +11,7 @@ from typing import Self
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import Q
+from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
@@ -148,15 +148,33 @@ class PhotoMeasure(models.Model):
         return f"measures of {self.blob_id[:12]}"
 
 
+class FindingQuerySet(models.QuerySet):
+    def current(self) -> Self:
+        """Without what is about a picture or a caption that the photo no longer has, or about a photo taken out."""
+        same_picture = Q(blob=None) | Q(blob=F("photo__blob"))
+        same_caption = Q(caption=None) | Q(caption=F("photo__caption"))
+        return self.filter(Q(photo=None) | Q(photo__removed=False), same_picture, same_caption)
+
+    def waiting(self) -> Self:
+        return self.current().filter(accepted=False)
+
+
 class Finding(models.Model):
-    """What the doctor holds against a photo, or against a version as a whole (then without photo)."""
+    """What the doctor holds against a photo, or against a version as a whole (then without photo).
+
+    `blob` and `caption` are what was looked at: when the photo gets others, nobody knows whether it still holds.
+    """
 
     version = models.ForeignKey(DatasetVersion, on_delete=models.CASCADE, related_name="findings")
     photo = models.ForeignKey(Photo, on_delete=models.CASCADE, null=True, blank=True, related_name="findings")
     kind = models.CharField(max_length=32)
+    blob = models.ForeignKey(Blob, on_delete=models.CASCADE, null=True, blank=True, related_name="+")
+    caption = models.TextField(null=True, blank=True)
     group = models.PositiveIntegerField(null=True, blank=True, help_text=_("Photos that belong together."))
     detail = models.JSONField(default=dict, blank=True)
     accepted = models.BooleanField(default=False)
+
+    objects = FindingQuerySet.as_manager()
 
     class Meta:
         indexes = [models.Index(fields=["version", "kind"], name="finding_of_kind")]
