@@ -1,8 +1,8 @@
 """`python -m shoesai.picture_child`: makes pictures safe in a process of its own, whose memory has a limit.
 
 A picture that would take all memory, or never end, takes this process along and nothing else. Reads one line of JSON
-{"size", "out"} and that many bytes, writes the clean PNG to `out` and answers with a line {"width", "height"} or
-{"problem"}; until its stdin closes. Its words are English, as everything is that is kept.
+{"path", "out"}, writes the clean PNG to `out` and answers with a line {"width", "height"} or {"problem"}; until its
+stdin closes. Its words are English, as everything is that is kept.
 """
 
 from __future__ import annotations
@@ -25,9 +25,8 @@ def main() -> None:
 
     while line := sys.stdin.buffer.readline():
         asked = json.loads(line)
-        data = sys.stdin.buffer.read(asked["size"])
         try:
-            picture = read_picture(data)
+            picture = read_picture(Path(asked["path"]).read_bytes())
         except NotAPicture as problem:
             answer = {"problem": str(problem)}
         except MemoryError:

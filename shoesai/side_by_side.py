@@ -25,13 +25,14 @@ from shoesai.pictures import NotAPicture, Picture
 
 SECONDS = 5.0
 AHEAD = 2  # pictures that wait for a child, for each child
+AHEAD_BYTES = 32 * 1024 * 1024  # and of all together, beyond the one at hand
 
 
 class Reader:
     """One child. `read` raises NotAPicture."""
 
     def __init__(self, folder: str) -> None:
-        self._out = Path(folder, f"{id(self)}.png")
+        self._path, self._out = Path(folder, f"{id(self)}"), Path(folder, f"{id(self)}.png")
         self._process: subprocess.Popen[bytes] | None = None
 
     def read(self, data: bytes) -> Picture:
@@ -44,10 +45,11 @@ class Reader:
 
     def _ask(self, data: bytes) -> dict | None:
         """None when the child had to be given up."""
+        self._path.write_bytes(data)  # through a pipe a large one would be in memory twice
         process = self._started()
         assert process.stdin and process.stdout
         try:
-            process.stdin.write(json.dumps({"size": len(data), "out": str(self._out)}).encode() + b"\n" + data)
+            process.stdin.write(json.dumps({"path": str(self._path), "out": str(self._out)}).encode() + b"\n")
             process.stdin.flush()
             with selectors.DefaultSelector() as selector:
                 selector.register(process.stdout, selectors.EVENT_READ)
@@ -102,13 +104,14 @@ def read_pictures(sources: Iterable[bytes], children: int | None = None) -> Iter
 
         try:
             with ThreadPoolExecutor(children) as threads:
-                waiting: deque[Future[Picture | NotAPicture]] = deque()
+                waiting: deque[tuple[int, Future[Picture | NotAPicture]]] = deque()
                 for data in sources:
-                    waiting.append(threads.submit(read, data))
-                    if len(waiting) > AHEAD * children:
-                        yield waiting.popleft().result()
+                    waiting.append((len(data), threads.submit(read, data)))
+                    del data  # else a second giant would be fetched beside it
+                    while len(waiting) > AHEAD * children or sum(size for size, _ in waiting) > AHEAD_BYTES:
+                        yield waiting.popleft()[1].result()
                 while waiting:
-                    yield waiting.popleft().result()
+                    yield waiting.popleft()[1].result()
         finally:
             for reader in everyone:
                 reader.close()

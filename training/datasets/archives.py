@@ -14,14 +14,15 @@ import zipfile
 import zlib
 from pathlib import Path
 
-from shoesai.pictures import MAX_FILE_BYTES, NotAPicture
-from training.datasets.sources import MAX_FILES, Problem, SourceProblem, is_litter, is_not_text, shown
+from shoesai.pictures import NotAPicture
+from training.datasets.sources import MAX_FILES, MAX_PHOTO_BYTES, Problem, SourceProblem, is_litter, is_not_text, shown
 
 MAX_DIRECTORY_BYTES = 8 * 1024 * 1024
 RATIO, RATIO_FROM = 100, 1024 * 1024  # pictures are packed already: nothing of 1 MB gets 100 times smaller
 MAX_NAME = 1000
 _END = struct.Struct("<4s4H2LH")
 _LOCAL_BYTES = 30
+NO_ARCHIVE = "is no ZIP archive that can be read, or it is damaged."
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
 
@@ -33,7 +34,7 @@ class Archive:
         self._zip = self._opened(path)
         self.problems: list[Problem] = []
         self._entries: dict[str, zipfile.ZipInfo] = {}
-        _check_overlaps(self._zip.infolist())
+        _check_places(self._zip)
         for entry in self._zip.infolist():
             self._add(entry)
         self.names = sorted(self._entries)
@@ -43,7 +44,7 @@ class Archive:
         try:
             return zipfile.ZipFile(path)
         except (zipfile.BadZipFile, NotImplementedError, ValueError, OSError, struct.error) as error:
-            raise SourceProblem("is no ZIP archive that can be read, or it is damaged.") from error
+            raise SourceProblem(NO_ARCHIVE) from error
 
     def _add(self, entry: zipfile.ZipInfo) -> None:
         name = unicodedata.normalize("NFC", entry.filename)
@@ -57,7 +58,7 @@ class Archive:
         elif not entry.is_dir():
             self._entries[name] = entry
 
-    def read(self, name: str, limit: int = MAX_FILE_BYTES) -> bytes:
+    def read(self, name: str, limit: int = MAX_PHOTO_BYTES) -> bytes:
         try:
             with self._zip.open(self._entries[name]) as file:
                 data = file.read(limit + 1)
@@ -65,6 +66,8 @@ class Archive:
             raise NotAPicture("is damaged inside the archive.") from error
         if len(data) > limit:
             raise NotAPicture(f"is larger than {limit // 1024 // 1024} MB.")
+        if len(data) != self._entries[name].file_size:
+            raise NotAPicture("is damaged inside the archive.")
         return data
 
 
@@ -76,7 +79,7 @@ def _check_end(path: Path) -> None:
         tail = file.read()
     place = tail.rfind(b"PK\x05\x06")
     if place < 0 or len(tail) - place < _END.size:
-        raise SourceProblem("is no ZIP archive that can be read, or it is damaged.")
+        raise SourceProblem(NO_ARCHIVE)
     *_begin, entries, directory, _offset, _comment = _END.unpack_from(tail, place)
     many = entries == 0xFFFF or directory == 0xFFFFFFFF
     if not many and (entries > MAX_FILES or directory > MAX_DIRECTORY_BYTES):
@@ -94,7 +97,9 @@ def _check_far_end(tail: bytes) -> None:
         raise SourceProblem(f"has more than {MAX_FILES:,} entries; send it in parts.")
 
 
-def _check_overlaps(entries: list[zipfile.ZipInfo]) -> None:
+def _check_places(archive: zipfile.ZipFile) -> None:
+    """Entries lie one after the other, and all of them before the directory."""
+    entries = archive.infolist()
     if len(entries) > MAX_FILES:
         raise SourceProblem(f"has more than {MAX_FILES:,} entries; send it in parts.")
     end = -1
@@ -102,6 +107,8 @@ def _check_overlaps(entries: list[zipfile.ZipInfo]) -> None:
         if entry.header_offset < end:
             raise SourceProblem("has entries that lie on top of each other, as only a trap has.")
         end = entry.header_offset + _LOCAL_BYTES + len(entry.orig_filename) + entry.compress_size
+    if end > archive.start_dir:
+        raise SourceProblem(NO_ARCHIVE)
 
 
 def _wrong_entry(entry: zipfile.ZipInfo, name: str) -> str:
@@ -119,8 +126,8 @@ def _wrong_entry(entry: zipfile.ZipInfo, name: str) -> str:
         return "is encrypted; pack it without a password."
     if entry.compress_type not in _METHODS:
         return "is packed in a way that is not read here; use an ordinary ZIP (deflate)."
-    if entry.file_size > MAX_FILE_BYTES:
-        return f"is larger than {MAX_FILE_BYTES // 1024 // 1024} MB."
+    if entry.file_size > MAX_PHOTO_BYTES:
+        return f"is larger than {MAX_PHOTO_BYTES // 1024 // 1024} MB."
     if entry.file_size > RATIO_FROM and entry.file_size > RATIO * max(1, entry.compress_size):
         return f"gets more than {RATIO} times larger when it is unpacked, which no picture does."
     return ""

@@ -6,18 +6,20 @@ That is a list of {"image_file", "caption"} or a map from file name to caption.
 from __future__ import annotations
 
 import json
+import re
 import unicodedata
 from collections.abc import Iterator
 from typing import Any
 
 from shoesai.pictures import NotAPicture
-from training.datasets.sources import Files, Problem, is_not_text, shown
+from training.datasets.sources import MAX_FILES, Files, Problem, is_not_text, shown
 
 CAPTIONS = "captions.json"
 IMAGES = "images"
 MAX_CAPTION = 2000
 MAX_FILE_NAME = 255
-MAX_CAPTIONS_BYTES = 64 * 1024 * 1024
+MAX_CAPTIONS_BYTES = 8 * 1024 * 1024  # 50,000 captions; as objects of Python it is many times that
+_MARKUP = re.compile(r"<[a-zA-Z/!][^<>]*>")  # a size "< 42" is none
 
 
 class Unreadable(Exception):
@@ -53,6 +55,9 @@ def captions_of(files: Files, problems: list[Problem]) -> dict[str, str]:
 
 def parse_json(data: bytes) -> Any:
     """Raises Unreadable. Objects come back as `Pairs`."""
+    # Millions of empty lists fit into a small file and not into memory.
+    if data.count(b"[") + data.count(b"{") > 4 * MAX_FILES:
+        raise Unreadable(f"names more than {MAX_FILES:,} photos.")
     try:
         return json.loads(data.decode("utf-8-sig"), parse_constant=_refuse_constant, object_pairs_hook=Pairs)
     except UnicodeDecodeError as error:
@@ -70,6 +75,8 @@ def _refuse_constant(name: str) -> None:
 class Pairs(list):
     """A JSON object with its keys as they came: a dict would silently keep the last of two equal ones."""
 
+    __slots__ = ()
+
 
 def _entries(data: Any) -> list[tuple[Any, Any]]:
     if isinstance(data, Pairs):
@@ -80,6 +87,8 @@ def _entries(data: Any) -> list[tuple[Any, Any]]:
         raise Unreadable('must be a list of {"image_file", "caption"}, or a map from file name to caption.')
     if not entries:
         raise Unreadable("names no photos.")
+    if len(entries) > MAX_FILES:
+        raise Unreadable(f"names more than {MAX_FILES:,} photos.")
     return entries
 
 
@@ -87,6 +96,8 @@ def _pairs_of(items: list[Any]) -> Iterator[tuple[Any, Any]]:
     """Missing keys come out as None and are told apart by their entry's number later."""
     for item in items:
         fields = dict(item) if isinstance(item, Pairs) else {}
+        if isinstance(item, Pairs) and len(fields) < len(item):
+            raise Unreadable("has an entry with the same key twice.")
         yield fields.get("image_file"), fields.get("caption")
 
 
@@ -120,6 +131,8 @@ def wrong_caption(caption: Any) -> str:
         return "its caption is empty."
     if is_not_text(caption):
         return "its caption contains characters that are not text (NUL or half a surrogate pair)."
+    if markup := _MARKUP.search(caption):
+        return f"its caption contains HTML ({shown(markup[0][:40])}); write plain words."
     if len(caption) > MAX_CAPTION:
         return f"its caption has {len(caption):,} characters; at most {MAX_CAPTION:,} are allowed."
     return ""

@@ -11,6 +11,7 @@ import json
 import unicodedata
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 from pathlib import PurePosixPath
 from typing import Any
 
@@ -27,7 +28,7 @@ from training.datasets.captions_json import (
     parse_json,
     wrong_caption,
 )
-from training.datasets.sources import Files, Problem, is_not_text, shown
+from training.datasets.sources import MAX_FILES, Files, Problem, is_not_text, shown
 
 PAPERS = "shoesai.json"  # what our own exports tell beside any layout: order, held out, licence
 METADATA = ("metadata.jsonl", "metadata.csv")
@@ -89,7 +90,9 @@ def list_imagefolder(files: Files) -> Listing:
     if not paper:
         return Listing([], [*problems, Problem(METADATA[0], "is missing; it says what each photo shows.")])
     try:
-        rows = list(_rows_of(paper, files.read(paper, MAX_CAPTIONS_BYTES), problems))
+        rows = list(islice(_rows_of(paper, files.read(paper, MAX_CAPTIONS_BYTES), problems), MAX_FILES + 1))
+        if len(rows) > MAX_FILES or len(problems) > MAX_FILES:
+            raise Unreadable(f"has more than {MAX_FILES:,} lines.")
     except (Unreadable, NotAPicture) as error:
         return Listing([], [*problems, Problem(paper, str(error))])
     entries: dict[str, Entry] = {}
@@ -108,6 +111,8 @@ def list_imagefolder(files: Files) -> Listing:
 
 
 def _rows_of(paper: str, data: bytes, problems: list[Problem]) -> Iterator[tuple[int, dict[str, Any]]]:
+    if data.count(b"\n") > 2 * MAX_FILES:
+        raise Unreadable(f"has more than {MAX_FILES:,} lines.")
     try:
         text = data.decode("utf-8-sig")
     except UnicodeDecodeError as error:

@@ -12,9 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import Protocol
 
-from shoesai.pictures import MAX_FILE_BYTES, NotAPicture
+from shoesai.pictures import NotAPicture
 
 MAX_FILES = 50_000
+MAX_PHOTO_BYTES = 64 * 1024 * 1024  # a studio camera's largest JPEG is half of that
 _DESKTOP_LITTER = {"thumbs.db", "desktop.ini", "__macosx"}
 
 
@@ -34,7 +35,7 @@ class Files(Protocol):
     names: list[str]
     problems: list[Problem]
 
-    def read(self, name: str, limit: int = MAX_FILE_BYTES) -> bytes: ...
+    def read(self, name: str, limit: int = MAX_PHOTO_BYTES) -> bytes: ...
 
 
 class SourceProblem(Exception):
@@ -64,7 +65,7 @@ class Folder:
         name = unicodedata.normalize("NFC", path.relative_to(self._root).as_posix())
         self._paths[name + end] = path
 
-    def read(self, name: str, limit: int = MAX_FILE_BYTES) -> bytes:
+    def read(self, name: str, limit: int = MAX_PHOTO_BYTES) -> bytes:
         path = self._paths[name]
         real = Path(os.path.realpath(path))
         if not real.is_relative_to(self._root):
@@ -95,7 +96,7 @@ class Inside:
         self.names = [name.removeprefix(self._folder) for name in files.names if name.startswith(self._folder)]
         self.problems = files.problems
 
-    def read(self, name: str, limit: int = MAX_FILE_BYTES) -> bytes:
+    def read(self, name: str, limit: int = MAX_PHOTO_BYTES) -> bytes:
         return self._files.read(self._folder + name, limit)
 
 
@@ -113,7 +114,8 @@ def without_wrapping(files: Files) -> Files:
 
 def is_litter(name: str) -> bool:
     """What desktops leave behind: .DS_Store, Thumbs.db, __MACOSX/."""
-    parts = [part for part in PurePosixPath(name).parts if part not in (".", "..")]  # those are tricks, to be told
+    parts = PurePosixPath(name.replace("\\", "/")).parts
+    parts = tuple(part for part in parts if part not in (".", ".."))  # those are tricks, and told
     return any(part.startswith(".") or part.lower() in _DESKTOP_LITTER for part in parts)
 
 

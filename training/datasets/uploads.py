@@ -21,11 +21,11 @@ from django.utils.translation import gettext as _
 
 from shoesai.jobs import queue
 from shoesai.models import Job, User
-from shoesai.pictures import MAX_FILE_BYTES
 from training.datasets.archives import Archive
 from training.datasets.models import Dataset, DatasetImport
 from training.datasets.sources import (
     MAX_FILES,
+    MAX_PHOTO_BYTES,
     Files,
     Problem,
     SourceProblem,
@@ -158,7 +158,7 @@ class Uploaded:
         for inner in archive.names:
             self._packed[inner if alone else f"{name.removesuffix('.zip')}/{inner}"] = (archive, inner)
 
-    def read(self, name: str, limit: int = MAX_FILE_BYTES) -> bytes:
+    def read(self, name: str, limit: int = MAX_PHOTO_BYTES) -> bytes:
         if name in self._packed:
             archive, inner = self._packed[name]
             return archive.read(inner, limit)
