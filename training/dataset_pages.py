@@ -24,6 +24,7 @@ from training.models import Dataset, DatasetVersion
 TABS: dict[str, tuple[Any, str]] = {
     "photos": (_("Photos"), "dataset"),
     "captions": (_("Captions"), "dataset-captions"),
+    "augment": (_("Augment"), "dataset-augment"),
     "versions": (_("Versions"), "dataset-versions"),
     "settings": (_("Settings"), "dataset-settings"),
 }

@@ -2,6 +2,7 @@
 
 from django.urls import URLPattern, URLResolver, path
 
+from training import dataset_augment_views as augment
 from training import dataset_caption_views as captions
 from training import dataset_settings_views as settings
 from training import dataset_upload_views as upload
@@ -32,6 +33,11 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<uuid:dataset_id>/captions/all/", captions.change_many, name="dataset-captions-many"),
     path("<uuid:dataset_id>/captions/proposals/", captions.proposals, name="dataset-proposals"),
     path("<uuid:dataset_id>/captions/<uuid:pk>/", captions.save_one, name="dataset-caption"),
+    # --- variants ---
+    path("<uuid:dataset_id>/augment/", augment.augment, name="dataset-augment"),
+    path(
+        "<uuid:dataset_id>/augment/<uuid:job_id>/<str:name>", augment.preview_picture, name="dataset-augment-picture"
+    ),
     # --- versions ---
     path("<uuid:dataset_id>/versions/", versions.versions, name="dataset-versions"),
     path("<uuid:dataset_id>/compare/", versions.compare, name="dataset-compare"),
