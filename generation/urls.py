@@ -1,6 +1,6 @@
 from django.urls import URLPattern, URLResolver, path
 
-from generation import assist_views, preset_views, views
+from generation import assist_views, dataset_views, preset_views, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
     path("generate/", views.generate, name="generate"),
@@ -16,6 +16,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("generate/presets/", preset_views.save, name="preset-save"),
     path("generate/presets/restore/", preset_views.restore, name="preset-restore"),
     path("generate/presets/<uuid:pk>/", preset_views.change, name="preset-change"),
+    path("datasets/<uuid:dataset_id>/expand/", dataset_views.expand, name="dataset-expand"),
+    path(
+        "datasets/<uuid:dataset_id>/expand/refused/<int:pk>/",
+        dataset_views.refused_picture,
+        name="dataset-expand-refused",
+    ),
     path("images/<uuid:pk>/file/", views.image_file, name="image-file"),
     path("images/<uuid:pk>/thumbnail/", views.image_thumbnail, name="image-thumbnail"),
     path("references/<slug:sha256>/", views.reference_file, name="reference-file"),

@@ -6,6 +6,7 @@ from drf_spectacular.views import SpectacularAPIView
 
 from gallery.api import ImagesView
 from generation.api import GenerateView, ImageFileView, ImageView
+from generation.expansion_api import DatasetExpandView
 from shoesai.api import DocsView, HealthView, JobCancelView, JobsView, JobView, NothingHereView
 from training.api import (
     CheckpointFileView,
@@ -19,6 +20,7 @@ from training.api import (
     RunsView,
     RunView,
 )
+from training.augment_api import DatasetAugmentView
 
 swagger = csp_update({"style-src": ["'unsafe-inline'"]})(DocsView.as_view())
 
@@ -37,6 +39,8 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/runs/<uuid:id>/metrics", RunMetricsView.as_view(), name="api-run-metrics"),
     path("api/runs/<uuid:id>/events", RunEventsView.as_view(), name="api-run-events"),
     path("api/checkpoints/<uuid:id>/file", CheckpointFileView.as_view(), name="api-checkpoint-file"),
+    path("api/datasets/<uuid:id>/augment", DatasetAugmentView.as_view(), name="api-dataset-augment"),
+    path("api/datasets/<uuid:id>/expand", DatasetExpandView.as_view(), name="api-dataset-expand"),
     path("api/jobs", JobsView.as_view(), name="api-jobs"),
     path("api/jobs/<uuid:id>", JobView.as_view(), name="api-job"),
     path("api/jobs/<uuid:id>/cancel", JobCancelView.as_view(), name="api-job-cancel"),

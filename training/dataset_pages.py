@@ -25,6 +25,7 @@ TABS: dict[str, tuple[Any, str]] = {
     "photos": (_("Photos"), "dataset"),
     "captions": (_("Captions"), "dataset-captions"),
     "augment": (_("Augment"), "dataset-augment"),
+    "expand": (_("Expand"), "dataset-expand"),
     "versions": (_("Versions"), "dataset-versions"),
     "settings": (_("Settings"), "dataset-settings"),
 }

@@ -16,6 +16,7 @@ from shoesai.testing import BaseTestCase, finished_generation, starter
 from shoesai.tests.api_client import client_of
 from shoesai.wsgi import application
 from training.models import TrainingRun
+from training.tests.datasets_for_tests import frozen_of
 from training.tests.runs import kept_checkpoint, queued_run
 
 PUBLIC = {"api-health", "api-schema", "api-docs", "api-nothing-here"}
@@ -25,6 +26,11 @@ def of_run(run: TrainingRun) -> dict[str, Any]:
     """What stands in the addresses of one run and its checkpoint."""
     names = ("", "-pause", "-resume", "-cancel", "-metrics", "-events")
     return {"api-checkpoint-file": kept_checkpoint(run, 10).pk, **{f"api-run{name}": run.pk for name in names}}
+
+
+def of_dataset(owner: User) -> dict[str, Any]:
+    dataset = frozen_of(owner, name="for the API").dataset_id
+    return {f"api-dataset-{name}": dataset for name in ("augment", "expand")}
 
 
 class SchemaTests(BaseTestCase):
@@ -73,7 +79,7 @@ class AuthorizationTests(BaseTestCase):
         generation = finished_generation(self.alice)
         image, job, model = generation.images.get().pk, generation.job_id, starter().pk
         ids = {"api-image": image, "api-image-file": image, "api-job": job, "api-job-cancel": job, "api-model": model}
-        for name, url in self.urls({**ids, **of_run(queued_run(self.alice))}).items():
+        for name, url in self.urls({**ids, **of_run(queued_run(self.alice)), **of_dataset(self.alice)}).items():
             for method in ("get", "head", "post", "put", "patch", "delete", "options"):
                 with self.subTest(f"{method} {name}"):
                     self.assertEqual(getattr(self.client, method)(url).status_code, 401)
@@ -82,7 +88,7 @@ class AuthorizationTests(BaseTestCase):
         generation = finished_generation(self.alice)
         image, job = generation.images.get().pk, generation.job_id
         ids = {"api-image": image, "api-image-file": image, "api-job": job, "api-job-cancel": job}
-        ids |= of_run(queued_run(self.alice))
+        ids |= of_run(queued_run(self.alice)) | of_dataset(self.alice)
         urls = {name: url for name, url in self.urls({**ids, "api-model": starter().pk}).items() if name in ids}
         charlie = client_of(self.charlie)
         for name, url in urls.items():
@@ -100,6 +106,7 @@ class SchemathesisTests(TransactionTestCase):
         user = User.objects.create_user("alice", password="a light table")
         self.generation = finished_generation(user, prompt="red sneakers")
         self.run_ = queued_run(user)
+        self.datasets = of_dataset(user)
         self.token = create_token(user, "test")
 
     def test_no_operation_breaks_its_promise(self) -> None:
@@ -113,6 +120,7 @@ class SchemathesisTests(TransactionTestCase):
         schema = schemathesis.openapi.from_wsgi("/api/schema?format=json", application)
         known = {"/api/images": self.generation.images.get().pk, "/api/jobs": self.generation.job_id}
         known["/api/runs"] = self.run_.pk
+        known["/api/datasets"] = self.datasets["api-dataset-augment"]
         headers = {"Authorization": f"Token {self.token}", "Prefer": "respond-async"}
 
         def tried(operation: Any, mode: Any) -> None:
