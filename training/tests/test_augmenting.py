@@ -304,6 +304,15 @@ class AugmentCommandTest(BaseTestCase):
         self.assertEqual(code, 2)
         self.assertFalse(Job.objects.exists())
 
+    def test_the_only_dataset_need_not_be_named_and_one_of_two_must_be(self) -> None:
+        with tempfile.TemporaryDirectory() as folder:
+            options = ("--user", "alice", "-v", "0", "--variants", "1", "--preview", folder)
+            with patch("shoesai.terminal.time.sleep", side_effect=lambda _: self.work()):
+                call_command("augment_dataset", *options, stdout=StringIO())
+            draft_of(self.alice, 1, name="second")
+            with self.assertRaisesMessage(CommandError, "say which dataset"):
+                call_command("augment_dataset", *options)
+
     def test_somebody_elses_dataset_is_as_unknown_as_one_that_never_was(self) -> None:
         with self.assertRaises(CommandError) as caught:
             call_command("augment_dataset", "casual", "--user", "charlie", "-v", "0")

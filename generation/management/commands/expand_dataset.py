@@ -40,7 +40,7 @@ class Command(DataCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name", metavar="NAME", help="The dataset.")
+        parser.add_argument("name", metavar="NAME", nargs="?", help="The dataset; may be left out where there is one.")
         parser.add_argument("--prompts", type=Path, required=True, metavar="FILE", help="One a line; # is a comment.")
         parser.add_argument("--images-per-prompt", type=_whole, default=4, help=f"{IMAGES_PER_PROMPT}. Default: 4.")
         parser.add_argument(

@@ -27,7 +27,7 @@ class Command(DataCommand):
     )
 
     def add_arguments(self, parser: CommandParser) -> None:
-        parser.add_argument("name", metavar="NAME", help="The dataset.")
+        parser.add_argument("name", metavar="NAME", nargs="?", help="The dataset; may be left out where there is one.")
         add_augment_flags(parser)
         parser.add_argument("--preview", type=Path, metavar="DIR", help="Write a few variants there and nothing else.")
         super().add_arguments(parser)
