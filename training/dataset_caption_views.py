@@ -88,8 +88,8 @@ def _answered(request: HttpRequest, page: DatasetPage, row: dict[str, Any]) -> H
             return redirect(wanted if wanted.startswith(here) else f"{here}#c-{row['photo'].pk}")
         context = page.context("captions") | {"rows": [row], "photos": None, "alone": True}
         return render(request, "datasets/captions.html", context, status=422)
-    context = page.context("captions") | row
-    return render(request, "datasets/_caption.html", context, status=200 if row.get("saved") else 422)
+    context = page.context("captions") | {"here": request.POST.get("next", "")} | row
+    return render(request, "datasets/_caption_again.html", context, status=200 if row.get("saved") else 422)
 
 
 # --- many -----------------------------------------------------------------------------------------------------------

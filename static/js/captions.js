@@ -3,7 +3,7 @@
 const rows = () => [...document.querySelectorAll("[data-caption]")];
 const text = (row) => row.querySelector("textarea");
 const isChanged = (row) => text(row).value.trim() !== row.elements.was.value;
-const said = document.querySelector("[data-said]");
+const say = (words) => Object.assign(document.querySelector("[data-said]") ?? {}, { textContent: words ?? "" });
 
 function go(row, by) {
   const there = rows();
@@ -25,7 +25,7 @@ document.addEventListener("keydown", (event) => {
   const accept = row.querySelector("button[name=accept]");
   if (event.key === "Enter" && event.altKey && accept) {
     event.preventDefault();
-    row.requestSubmit(accept);
+    accept.click();
     go(row, 1);
   } else if (event.key === "Enter" && !event.shiftKey) {
     event.preventDefault();
@@ -52,9 +52,9 @@ document.addEventListener("htmx:afterSwap", ({ detail }) => {
   if (!row?.matches?.("[data-caption]")) return;
   if (row.classList.contains("has-error")) {
     text(row).focus();
-    said.textContent = row.querySelector(".error").textContent;
+    say(row.querySelector(".error")?.textContent);
   } else if (row.querySelector("[data-saved]")) {
-    said.textContent = said.dataset.savedWords;
+    say(document.querySelector("[data-said]")?.dataset.savedWords);
   }
 });
 
