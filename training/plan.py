@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from shoesai.engine.specs import TrainSpec
 from shoesai.numbers import in_language
-from training.holdout import held_out
+from training.holdout import held_out, kin_of
 from training.measuring import newest_measurement
 from training.models import BaseModel, DatasetVersion, Family, Photo
 from training.parameters import Parameters, UnreadableWeights, count_parameters
@@ -68,7 +68,8 @@ def make_plan(version: DatasetVersion, base: BaseModel, spec: TrainSpec) -> Plan
 def plan_for(photos: Sequence[Photo], base: BaseModel, spec: TrainSpec) -> Plan:
     """For photos that need not be stored yet: only their blob hashes, captions and sizes count."""
     unseen = held_out(photos, spec.validation_fraction, spec.seed)
-    to_learn = [photo for photo in photos if photo.blob_id not in unseen]
+    away = unseen | kin_of(photos, unseen)
+    to_learn = [photo for photo in photos if photo.blob_id not in away]
     seen = spec.max_train_steps * spec.effective_batch_size
     epochs = round(seen / len(to_learn), 2) if to_learn else 0.0
     problems: list[str] = []
@@ -81,7 +82,7 @@ def plan_for(photos: Sequence[Photo], base: BaseModel, spec: TrainSpec) -> Plan:
     seconds = measured["estimated_seconds_per_step"] if measured else None
     return Plan(
         photos=len(photos),
-        held_out=len(photos) - len(to_learn),
+        held_out=sum(photo.blob_id in unseen for photo in photos),
         effective_batch_size=spec.effective_batch_size,
         photos_seen=seen,
         epochs=epochs,

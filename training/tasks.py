@@ -36,7 +36,7 @@ from shoesai.jobs.queue import Claim, JobFailed
 from shoesai.jobs.runner import Handlers, advance, drive_engine
 from training import base_models, demo, results
 from training.datasets.importing import import_photos
-from training.holdout import held_out
+from training.holdout import held_out, kin_of
 from training.importers import read_captions_json
 from training.measuring import MEASURED
 from training.models import BaseModel, Checkpoint, DatasetVersion, TrainingRun
@@ -132,11 +132,13 @@ def _inputs_of(run: TrainingRun, output: Path) -> TrainInputs:
     assert version
     photos = list(version.photos.order_by("position"))
     unseen = held_out(photos, run.spec.get("validation_fraction", 0.0), run.spec["seed"])
+    kin = kin_of(photos, unseen)
     return TrainInputs(
         base_model=str(run.base_model.path),
         photos=tuple(
             PhotoInput(str(files.path_of(photo.blob_id)), photo.caption, photo.blob_id, photo.blob_id in unseen)
             for photo in photos
+            if photo.blob_id not in kin
         ),
         output_dir=str(output),
         resume_from=tuple(

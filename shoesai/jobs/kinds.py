@@ -46,6 +46,8 @@ KINDS: dict[str, Kind] = {
     "preview_augmentation": Kind("cpu", "training.augment_tasks.preview_augmentation", priority=0),
     "make_demo": Kind("cpu", "training.tasks.make_demo", priority=0),
     "import_dataset": Kind("cpu", "training.dataset_tasks.import_dataset", priority=0),
+    "check_dataset": Kind("cpu", "training.dataset_check_tasks.check_dataset", priority=0),
+    "mend_photos": Kind("cpu", "training.dataset_check_tasks.mend_photos", priority=0),
     "propose_captions": Kind("gpu", "training.dataset_tasks.propose_captions", priority=5),
     "tidy_uploads": Kind("cpu", "training.dataset_tasks.tidy_uploads", priority=10, housekeeping=True),
     "canary.gpu": Kind("gpu", "shoesai.jobs.tasks.sing", priority=-10, housekeeping=True),

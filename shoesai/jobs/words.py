@@ -20,6 +20,8 @@ KIND_LABELS = {
     "preview_augmentation": _("Augmentation preview"),
     "make_demo": _("Demo data"),
     "import_dataset": _("Photo import"),
+    "check_dataset": _("Photo check"),
+    "mend_photos": _("Photo mending"),
     "propose_captions": _("Caption proposals"),
     "tidy_uploads": _("Abandoned uploads"),
 }

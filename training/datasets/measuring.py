@@ -13,12 +13,12 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, fields
 from typing import Any, Final
 
-from django.db.models import Q
+from django.db.models import Q, QuerySet
 from PIL import Image
 
 from shoesai import files, photo_checks
 from shoesai.photo_checks import EDITION, Measures
-from training.datasets.models import DatasetVersion, PhotoMeasure
+from training.datasets.models import DatasetVersion, Photo, PhotoMeasure
 
 AT_ONCE: Final = 32
 THREADS: Final = min(4, os.cpu_count() or 1)
@@ -40,10 +40,14 @@ def look_at(picture: Image.Image) -> Looked:
     return Looked(photo_checks.measure(rgb), photo_checks.phash(rgb), photo_checks.small_copy(rgb).tobytes())
 
 
+def unmeasured(version: DatasetVersion) -> QuerySet[Photo]:
+    stale = Q(blob__measure=None) | ~Q(blob__measure__edition=EDITION)
+    return version.photos.present().filter(stale)
+
+
 def measure_missing(version: DatasetVersion, progress: Progress) -> None:
     """Makes the rows of the version's present pictures that have none of this edition."""
-    stale = Q(blob__measure=None) | ~Q(blob__measure__edition=EDITION)
-    missing = sorted(set(version.photos.present().filter(stale).values_list("blob_id", flat=True)))
+    missing = sorted(set(unmeasured(version).values_list("blob_id", flat=True)))
     with ThreadPoolExecutor(THREADS) as threads:
         for begin in range(0, len(missing), AT_ONCE):
             progress(begin, len(missing))

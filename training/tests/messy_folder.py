@@ -27,7 +27,7 @@ def photograph(number: int, side: int = 200) -> Image.Image:
     rng = np.random.default_rng(700 + number)
     shoe = draw.random_shoe(rng, background=("white", *draw.BACKGROUNDS)[number % 3])
     picture = draw.draw(shoe, number, side).filter(ImageFilter.GaussianBlur(0.6))
-    y, x = np.mgrid[-1:1:side * 1j, -1:1:side * 1j]
+    y, x = np.meshgrid(np.linspace(-1, 1, side), np.linspace(-1, 1, side), indexing="ij")
     light = 1 - 0.12 * (x * x + y * y)[..., None]
     pixels = np.asarray(picture) * light + rng.normal(0, 4, (side, side, 3))
     return Image.fromarray(np.clip(pixels, 0, 255).astype("uint8"))
