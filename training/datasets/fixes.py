@@ -14,7 +14,7 @@ from typing import Any, Final
 from uuid import UUID
 
 from django.db import transaction
-from django.utils.translation import gettext as _t
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from PIL import Image
 
@@ -78,15 +78,15 @@ def apply(
 
 def _of_draft(draft: DatasetVersion, findings: Iterable[Finding], fix: str) -> list[Finding]:
     if fix not in FIXES:
-        raise DraftProblem(_t("There is no such fix."))
+        raise DraftProblem(gettext("There is no such fix."))
     if not draft.is_draft:
-        raise DraftProblem(_t("This version is frozen and cannot be changed; edit its dataset's draft instead."))
+        raise DraftProblem(gettext("This version is frozen and cannot be changed; edit its dataset's draft instead."))
     found = list(findings)
     if any(finding.version_id != draft.pk for finding in found):
-        raise DraftProblem(_t("Some of these findings are not about this draft; check it again."))
+        raise DraftProblem(gettext("Some of these findings are not about this draft; check it again."))
     fitting = [finding for finding in found if fix in KINDS[finding.kind].fixes]
     if not fitting:
-        raise DraftProblem(_t("None of the chosen findings can be mended like this."))
+        raise DraftProblem(gettext("None of the chosen findings can be mended like this."))
     return fitting
 
 
