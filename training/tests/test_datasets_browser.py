@@ -118,7 +118,7 @@ def test_captions_are_written_with_the_keyboard_alone(studio: Studio) -> None:  
     assert captions_of(draft)[0] == "Alice's boots"
     page.locator("h1").click()
     page.keyboard.press("Control+z")
-    page.wait_for_load_state()
+    page.locator("[data-caption] textarea", has_text="Bob's boots").wait_for()
     assert captions_of(draft)[0] == "Bob's boots"
     studio.complaints[:] = [each for each in studio.complaints if "422" not in each]  # the refusal above
 
