@@ -4,6 +4,8 @@ from django.contrib import admin
 from django.utils.translation import gettext_lazy as _
 
 from generation.models import (
+    Expansion,
+    ExpansionTry,
     GeneratedImage,
     Generation,
     GenerationLora,
@@ -98,3 +100,18 @@ class UploadAdmin(ReadOnly, admin.ModelAdmin):
     list_display = ["blob", "owner", "created_at"]
     search_fields = ["owner__username", "blob__sha256"]
     list_select_related = ["blob", "owner"]
+
+
+@admin.register(Expansion)
+class ExpansionAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["dataset", "model_name", "owner", "created_at"]
+    search_fields = ["dataset__name", "model_name", "owner__username"]
+    list_select_related = ["dataset", "owner"]
+
+
+@admin.register(ExpansionTry)
+class ExpansionTryAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["expansion", "seq", "attempt", "accepted"]
+    list_filter = ["accepted"]
+    search_fields = ["expansion__dataset__name", "sha256"]
+    list_select_related = ["expansion__dataset"]

@@ -13,6 +13,7 @@ from shoesai.admin import ReadOnly
 from shoesai.engine.base_folder import BaseModelProblem, check_folder, content_hash
 from shoesai.engine.specs import BASE_FAMILIES
 from training import base_models, run_admin  # noqa: F401  # registers runs and what hangs on them
+from training.datasets.models import AcceptedFinding, DatasetImport, DraftEdit, Finding, PhotoMeasure
 from training.models import BaseModel, Dataset, DatasetVersion, Photo
 
 
@@ -89,3 +90,38 @@ class PhotoAdmin(ReadOnly, admin.ModelAdmin):
     @admin.display(description=_("caption"))
     def caption_start(self, photo: Photo) -> str:
         return photo.caption[:80]
+
+
+@admin.register(DatasetImport)
+class DatasetImportAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["__str__", "dataset", "owner", "created_at"]
+    search_fields = ["source", "dataset__name", "owner__username"]
+    list_select_related = ["dataset", "owner"]
+
+
+@admin.register(DraftEdit)
+class DraftEditAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["verb", "version", "user", "photo_count", "undone", "at"]
+    search_fields = ["verb", "version__dataset__name", "user__username"]
+    list_select_related = ["version__dataset", "user"]
+
+
+@admin.register(Finding)
+class FindingAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["kind", "version", "photo", "accepted"]
+    list_filter = ["kind", "accepted"]
+    search_fields = ["kind", "photo__file_name", "version__dataset__name"]
+    list_select_related = ["version__dataset", "photo"]
+
+
+@admin.register(AcceptedFinding)
+class AcceptedFindingAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["kind", "dataset", "user", "at"]
+    search_fields = ["kind", "dataset__name", "user__username"]
+    list_select_related = ["dataset", "user"]
+
+
+@admin.register(PhotoMeasure)
+class PhotoMeasureAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["__str__", "edition", "phash"]
+    search_fields = ["blob__sha256", "phash"]

@@ -41,6 +41,7 @@ def addresses(draft: DatasetVersion, extra: dict[str, dict[str, Any]] | None = N
         "dataset-upload-file": {"pk": upload.pk},
         "dataset-upload-start": {"pk": upload.pk},
         "dataset-report": {"pk": upload.pk},
+        "dataset-augment-picture": {"job_id": upload.pk, "name": "x.png"},
         "dataset-export": {"number": draft.number, "form": "kohya"},
         **(extra or {}),
     }
