@@ -65,7 +65,7 @@ def _whole(row: dict[str, Any]) -> str:
 
 
 def _version(dataset: Dataset, number: int | None) -> DatasetVersion:
-    numbered = dataset.versions.filter(number=number).first()
+    numbered = dataset.versions.filter(number=number or 0).first()  # none has the number 0
     version = (dataset.draft() or dataset.latest()) if number is None else numbered
     if version is None:
         what = "no photos yet" if number is None else f"no version {number}"
