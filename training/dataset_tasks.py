@@ -6,7 +6,7 @@ from functools import partial
 from typing import Any
 
 from shoesai.jobs.engine_child import Event
-from shoesai.jobs.queue import Claim, Drained, JobFailed, Lost
+from shoesai.jobs.queue import Cancelled, Claim, JobFailed
 from shoesai.jobs.runner import advance, drive_engine
 from training.datasets import proposals, uploads
 from training.datasets.importing import import_into_draft
@@ -24,10 +24,8 @@ def import_dataset(claim: Claim) -> dict[str, Any]:
         return _summary(upload)
     try:
         return _import(claim, upload)
-    except (Drained, Lost):
-        raise  # goes on later, with the same files
-    except BaseException:
-        uploads.forget(upload)
+    except (Cancelled, JobFailed):
+        uploads.forget(upload)  # however else it ends, this or another worker goes on with the same files
         raise
 
 

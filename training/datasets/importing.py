@@ -10,6 +10,7 @@ from django.db import transaction
 from django.utils.translation import gettext as _
 
 from shoesai import files
+from shoesai.jobs.queue import Fenced
 from shoesai.models import User
 from training.datasets.drafts import DraftProblem, Source, add_photos, open_draft
 from training.datasets.freezing import freeze
@@ -81,6 +82,8 @@ def _kept_or_gone() -> Iterator[set[str]]:
     published: set[str] = set()
     try:
         yield published
+    except Fenced:
+        raise  # another worker is publishing the same pictures now
     except BaseException:
         for sha256 in published:
             files.discard(sha256)
@@ -90,8 +93,10 @@ def _kept_or_gone() -> Iterator[set[str]]:
 def _published(photo: PhotoFile, published: set[str]) -> Source:
     """It lets go of the bytes: a whole dataset would not fit into memory."""
     blob = files.publish(photo.picture.png, "image/png")
+    published.add(blob.pk)
     original = files.publish(photo.original, _mime(photo.original)) if photo.original else None
-    published |= {blob.pk, original.pk} if original else {blob.pk}
+    if original:
+        published.add(original.pk)
     return Source(
         file_name=photo.file_name,
         caption=photo.caption,

@@ -16,6 +16,7 @@ from pathlib import Path
 
 from django.conf import settings
 from django.db import transaction
+from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -99,14 +100,14 @@ def forget(upload: DatasetImport) -> None:
 
 
 def tidy() -> int:
-    """Uploads that nobody started, and folders that no row knows."""
+    """Uploads that nobody started, and folders whose job has ended or that no row knows."""
     old = timezone.now() - ABANDONED
     for upload in DatasetImport.objects.filter(job=None, created_at__lt=old, report={}):
         forget(upload)
         upload.delete()
     root, number = Path(settings.WORK_DIR) / "uploads", 0
-    waiting = DatasetImport.objects.filter(report={}).values_list("pk", flat=True)
-    known = {str(pk) for pk in waiting}
+    waiting = DatasetImport.objects.filter(Q(job=None) | Q(job__state__in=Job.LIVE))
+    known = {str(pk) for pk in waiting.values_list("pk", flat=True)}
     for folder in root.iterdir() if root.is_dir() else ():
         if folder.name not in known and folder.stat().st_mtime < old.timestamp():
             shutil.rmtree(folder, ignore_errors=True)

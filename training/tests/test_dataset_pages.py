@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import json
+import os
 import zipfile
 from collections.abc import Iterator
 from typing import Any
@@ -15,7 +16,7 @@ from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 
 from shoesai.jobs import tasks
-from shoesai.models import Job
+from shoesai.models import Blob, Job
 from shoesai.testing import BaseTestCase
 from training import dataset_urls
 from training.datasets import uploads
@@ -298,6 +299,31 @@ class UploadTest(PagesTestCase):
         DatasetImport.objects.update(created_at="2020-01-01T00:00:00Z")
         uploads.tidy()
         self.assertFalse(DatasetImport.objects.exists())
+        self.assertFalse(uploads.folder_of(upload).exists())
+
+    def waiting(self, draft: DatasetVersion) -> tuple[DatasetImport, Job]:
+        upload = uploads.begin(self.alice, draft.dataset)
+        uploads.add_file(upload, "a.jpg", [encoded(kind="JPEG")])
+        return upload, uploads.start(upload)
+
+    def test_a_cancelled_import_leaves_neither_files_nor_rows(self) -> None:
+        draft = draft_of(self.alice, 1)
+        kept = set(Blob.objects.values_list("pk", flat=True))
+        upload, job = self.waiting(draft)
+        Job.objects.filter(pk=job.pk).update(cancel_requested=True)
+        tasks.run_next("cpu")
+        job.refresh_from_db()
+        self.assertEqual((job.state, draft.photos.count()), (Job.State.CANCELLED, 1))
+        self.assertFalse(uploads.folder_of(upload).exists())
+        self.assertEqual(set(Blob.objects.values_list("pk", flat=True)), kept)
+
+    def test_files_are_kept_while_somebody_may_go_on_and_tidied_away_when_the_job_has_ended(self) -> None:
+        upload, job = self.waiting(draft_of(self.alice, 1))
+        os.utime(uploads.folder_of(upload), (0, 0))
+        uploads.tidy()
+        self.assertTrue(uploads.folder_of(upload).exists())
+        Job.objects.filter(pk=job.pk).update(state=Job.State.FAILED)
+        uploads.tidy()
         self.assertFalse(uploads.folder_of(upload).exists())
 
     def test_a_second_worker_finds_the_report_and_adds_nothing_twice(self) -> None:
