@@ -84,7 +84,7 @@ def test_suggestions_are_walked_and_taken_with_the_keyboard(studio: Studio) -> N
     assert prompt.get_attribute("aria-activedescendant") == options.first.get_attribute("id")
     page.keyboard.press("Enter")
     assert prompt.input_value() == "red boots on gravel"
-    assert page.locator("#suggestions-prompt").is_hidden()
+    page.locator("#suggestions-prompt").wait_for(state="hidden")
     prompt.fill("blue leather ")
     prompt.press_sequentially("chel")
     options.first.wait_for()
@@ -97,7 +97,7 @@ def test_suggestions_are_walked_and_taken_with_the_keyboard(studio: Studio) -> N
     prompt.press_sequentially(", side")
     options.first.wait_for()
     page.keyboard.press("Escape")
-    assert page.locator("#suggestions-prompt").is_hidden()
+    page.locator("#suggestions-prompt").wait_for(state="hidden")
     page.keyboard.press("Tab")
     assert page.evaluate("document.activeElement.name") == "negative_prompt"
 
@@ -127,10 +127,10 @@ def test_models_and_loras_are_picked_searched_and_taken_away_again(studio: Studi
     lora = Generation.objects.get().loras.get(position=1)
     assert lora.weight == 0.6
     page.get_by_role("button", name="Remove this LoRA").click()
-    assert page.locator("#pick-lora_0").is_hidden()
+    page.locator("#pick-lora_0").wait_for(state="hidden")
     page.get_by_role("button", name="Add a LoRA").click()
     page.keyboard.press("Escape")
-    assert page.locator("#pick-lora_0").is_hidden()
+    page.locator("#pick-lora_0").wait_for(state="hidden")
 
 
 def test_a_preset_is_saved_applied_deleted_and_brought_back(studio: Studio) -> None:

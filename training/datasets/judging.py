@@ -24,6 +24,8 @@ BLURRED: Final = 4.5  # pixels an edge takes; sharp photos need 2 to 3.5, a blur
 DARK: Final = 0.55  # the brightest part of a shot on any paper or with any highlight lies above 0.75
 CRUSHED: Final = 0.6  # black shoes keep their form: less than half of them is really black
 BURNT: Final = 0.43  # white shoes and sandals on white measure up to 0.4
+BURNT_ON_WHITE: Final = 0.34  # enough where the paper has nothing but 255, unless the shoe itself is nearly white
+NEARLY_WHITE: Final = 93.0  # L* of the shoe's colour
 HOLLOW: Final = 0.3  # of a white shoe burnt out on white, less than this of its box remains visible
 BURNT_AROUND: Final = 0.25  # enough where the paper around is burnt out, too, and less than HALF of the box is left
 HALF: Final = 0.41
@@ -71,8 +73,13 @@ def _bright(found: Measures) -> list[Fault]:
     paper = min(found.background)
     hollow = found.solid < HOLLOW and found.burnt > BURNT / 4 and paper >= 250
     around = found.solid < HALF and found.burnt > BURNT_AROUND and paper >= 254
-    burnt = found.burnt > BURNT or hollow or around
+    lost = found.burnt > BURNT_ON_WHITE and paper >= 254 and _lightness(found.colour) < NEARLY_WHITE
+    burnt = found.burnt > BURNT or hollow or around or lost
     return [("overexposed", {"burnt": _rounded(found.burnt)})] if burnt else []
+
+
+def _lightness(colour: RGB) -> float:
+    return float(rgb_to_lab(np.array(colour, dtype=np.float64))[0])
 
 
 def _background(found: Measures) -> list[Fault]:
