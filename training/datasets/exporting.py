@@ -5,7 +5,11 @@ Order, held-out part and licence note fit into no foreign layout, so `shoesai.js
 
 from __future__ import annotations
 
+import errno
 import json
+import os
+import shutil
+import uuid
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
@@ -112,17 +116,33 @@ def _json(content: Any) -> str:
 
 # --- to a folder, and as a download -------------------------------------------------------------------------------
 def write_to(folder: Path, version: DatasetVersion, form: str) -> list[str]:
-    """Into a folder that is empty or not there yet; returns the names. Raises FileExistsError, and OSError."""
+    """Into a folder that is empty or not there yet; returns the names. Raises FileExistsError, and OSError.
+
+    All of it or nothing: it is written beside the folder and takes its place at the end.
+    """
+    folder = Path(os.path.realpath(folder))
     if folder.exists() and any(folder.iterdir()):
         raise FileExistsError(f"{folder} is not empty.")
-    written = []
-    for file in files_of(version, form):
-        path = folder / file.name
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with path.open("wb") as out:
-            out.writelines(file.chunks())
-        written.append(file.name)
+    if folder.is_mount():
+        raise OSError(errno.EBUSY, "A volume cannot be replaced at once; name a folder inside it", str(folder))
+    folder.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = folder.with_name(f".{uuid.uuid4().hex}.unfinished")
+    unfinished.mkdir()
+    try:
+        written = [_written(unfinished, file) for file in files_of(version, form)]
+        unfinished.rename(folder)
+    except BaseException:
+        shutil.rmtree(unfinished, ignore_errors=True)
+        raise
     return written
+
+
+def _written(folder: Path, file: ExportFile) -> str:
+    path = folder / file.name
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with path.open("wb") as out:
+        out.writelines(file.chunks())
+    return file.name
 
 
 def zip_of(version: DatasetVersion, form: str) -> tuple[int, Iterator[bytes]]:

@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import io
 import json
+import multiprocessing
+import os
+import resource
+import time
 import zipfile
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
 from django.core.management import CommandError, call_command
 
+from shoesai import files
 from training.datasets.drafts import edit, open_draft
 from training.datasets.exporting import FORMATS, write_to, zip_of
 from training.datasets.freezing import freeze
@@ -28,6 +33,13 @@ def zipped(folder: Path, wrapped_in: str = "") -> Path:
             if file.is_file():
                 archive.write(file, f"{wrapped_in}{file.relative_to(folder)}")
     return path
+
+
+def wait_until(condition: Callable[[], bool]) -> None:
+    end = time.monotonic() + 20
+    while not condition():
+        assert time.monotonic() < end
+        time.sleep(0.01)
 
 
 class LayoutTestCase(FolderTestCase):
@@ -159,6 +171,50 @@ class RoundTripTest(LayoutTestCase):
         (self.folder / "mine").write_text("x")
         with self.assertRaisesMessage(CommandError, "Give an empty folder"):
             self.command("export_dataset", "casual", to=self.folder, format="kohya")
+
+    def test_a_folder_that_is_empty_is_filled(self) -> None:
+        folder = self.folder / "mine"
+        folder.mkdir()
+        (self.folder / "link").symlink_to(folder)
+        written = write_to(self.folder / "link", self.version(), "kohya")
+        self.assertEqual(sorted(path.name for path in folder.iterdir()), sorted(written))
+        self.assertEqual(sorted(os.listdir(self.folder)), ["link", "mine"])
+
+    def test_an_export_that_fails_on_its_way_leaves_nothing(self) -> None:
+        version = self.version()
+        files.path_of(version.photos.order_by("position")[2].blob_id).unlink()
+        with self.assertRaisesMessage(CommandError, "No such file"):
+            self.command("export_dataset", "casual", to=self.folder / "new", format="kohya")
+        self.assertEqual(os.listdir(self.folder), [])
+
+    def test_a_full_disk_leaves_an_empty_folder_empty(self) -> None:
+        version = self.version()
+        mine = self.folder / "mine"
+        mine.mkdir()
+        earlier = resource.getrlimit(resource.RLIMIT_FSIZE)
+        resource.setrlimit(resource.RLIMIT_FSIZE, (60, earlier[1]))  # less than a picture has
+        try:
+            with self.assertRaises(OSError):
+                write_to(mine, version, "kohya")
+        finally:
+            resource.setrlimit(resource.RLIMIT_FSIZE, earlier)
+        self.assertEqual((os.listdir(self.folder), os.listdir(mine)), (["mine"], []))
+
+    def test_an_export_that_is_killed_has_not_begun_its_folder(self) -> None:
+        version = self.version()
+        last = files.path_of(version.photos.order_by("position")[2].blob_id)
+        last.unlink()
+        os.mkfifo(last)  # reading it waits for ever
+        arguments = (self.folder / "new", version, "kohya")
+        exporting = multiprocessing.get_context("fork").Process(target=write_to, args=arguments)
+        exporting.start()
+        try:
+            wait_until(lambda: len(list(self.folder.rglob("*.png"))) == 3)
+        finally:
+            exporting.kill()
+            exporting.join()
+            last.unlink()
+        self.assertFalse((self.folder / "new").exists())
 
     def test_a_version_that_is_not_there_ends_with_3(self) -> None:
         open_draft(frozen_of(self.alice).dataset)
