@@ -23,7 +23,9 @@ from training.models import Dataset, DatasetVersion
 # name → (what the tab is called, the page's URL)
 TABS: dict[str, tuple[Any, str]] = {
     "photos": (_("Photos"), "dataset"),
+    "checks": (_("Checks"), "dataset-checks"),
     "captions": (_("Captions"), "dataset-captions"),
+    "split": (_("Split"), "dataset-split"),
     "augment": (_("Augment"), "dataset-augment"),
     "expand": (_("Expand"), "dataset-expand"),
     "versions": (_("Versions"), "dataset-versions"),

@@ -4,7 +4,9 @@ from django.urls import URLPattern, URLResolver, path
 
 from training import dataset_augment_views as augment
 from training import dataset_caption_views as captions
+from training import dataset_check_views as checks
 from training import dataset_settings_views as settings
+from training import dataset_split_views as splits
 from training import dataset_upload_views as upload
 from training import dataset_version_views as versions
 from training import dataset_views as views
@@ -28,6 +30,12 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("<uuid:dataset_id>/upload/<uuid:pk>/file/", upload.upload_file, name="dataset-upload-file"),
     path("<uuid:dataset_id>/upload/<uuid:pk>/start/", upload.upload_start, name="dataset-upload-start"),
     path("<uuid:dataset_id>/upload/<uuid:pk>/report/", upload.dismiss_report, name="dataset-report"),
+    # --- checks and split ---
+    path("<uuid:dataset_id>/checks/", checks.checks, name="dataset-checks"),
+    path("<uuid:dataset_id>/check/", checks.check, name="dataset-check"),
+    path("<uuid:dataset_id>/findings/", checks.act, name="dataset-findings"),
+    path("<uuid:dataset_id>/findings/<slug:kind>/<int:group>/", checks.keep_one, name="dataset-group"),
+    path("<uuid:dataset_id>/split/", splits.split, name="dataset-split"),
     # --- captions ---
     path("<uuid:dataset_id>/captions/", captions.captions, name="dataset-captions"),
     path("<uuid:dataset_id>/captions/all/", captions.change_many, name="dataset-captions-many"),

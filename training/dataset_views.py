@@ -22,12 +22,16 @@ from shoesai.auth import caller
 from training.dataset_pages import DatasetPage, changes, shown
 from training.datasets import drafts
 from training.datasets.captions import tokens_of
-from training.datasets.choosing import chosen_photos, counts_of, ticked_photos
+from training.datasets.choosing import chosen_photos, counts_of, facets_of, ticked_photos
 from training.datasets.drafts import open_draft
+from training.datasets.findings import KINDS
+from training.datasets.fixes import FIXES, Fix
 from training.datasets.freezing import FreezeProblem, freeze, why_not_frozen
-from training.models import Dataset, DatasetVersion, Photo, TrainingRun
+from training.datasets.recipe_words import recipe_words
+from training.models import Dataset, DatasetVersion, Finding, Photo, TrainingRun
 
 CARDS, TILES, COVER = 24, 60, 4
+OPEN_FINDINGS = Prefetch("findings", Finding.objects.waiting().order_by("pk"), to_attr="open_findings")
 
 
 # --- all of them ----------------------------------------------------------------------------------------------------
@@ -64,10 +68,11 @@ def dataset(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
     page = shown(request, dataset_id)
     context = page.context("photos")
     if page.version:
-        photos = chosen_photos(page.version, request.GET).prefetch_related("findings")
+        photos = chosen_photos(page.version, request.GET).prefetch_related(OPEN_FINDINGS)
         context |= {
             "photos": Paginator(photos, TILES).get_page(request.GET.get("page")),
             "counts": counts_of(page.version),
+            "facets": facets_of(page.version, request.GET),
             "show": request.GET.get("show", ""),
             "q": request.GET.get("q", ""),
         }
@@ -92,10 +97,15 @@ def photo(request: HttpRequest, dataset_id: UUID, pk: UUID) -> HttpResponse:
         "after": beside.filter(position__gt=photo.position).first(),
         "parent": beside.filter(blob=photo.parent_id).first() if photo.parent_id else None,
         "variants": list(variants[:12]),
-        "findings": photo.findings.filter(accepted=False),
+        "findings": [(finding, _fixes_of(finding)) for finding in photo.findings.waiting()],
+        "made_how": recipe_words(photo),
         "runs": TrainingRun.objects.visible_to(page.user).filter(dataset_version=photo.version).distinct()[:10],
     }
     return render(request, "datasets/photo.html", context)
+
+
+def _fixes_of(finding: Finding) -> list[tuple[str, Fix]]:
+    return [(name, FIXES[name]) for name in KINDS[finding.kind].fixes]
 
 
 @login_required
@@ -197,7 +207,7 @@ def freezing(request: HttpRequest, page: DatasetPage) -> HttpResponse:
         "photos": draft.photos.present().count(),
         "held_out": draft.photos.present().filter(held_out=True).count(),
         "bare": draft.photos.present().filter(caption="").count(),
-        "open_findings": draft.findings.filter(accepted=False).count(),
+        "open_findings": draft.findings.waiting().count(),
     }
     status = 422 if request.method == "POST" else 200
     return render(request, "datasets/freeze.html", context, status=status)

@@ -9,6 +9,16 @@ document.addEventListener("htmx:configRequest", ({ detail }) => {
   if (detail.verb !== "get") detail.headers["X-CSRFToken"] = meta("csrf-token");
 });
 
+// --- forms that narrow what is shown -------------------------------------------------------------
+document.addEventListener("change", ({ target }) => {
+  if (target.matches("[data-submits] select")) target.form.requestSubmit();
+});
+// Empty fields stay out of the address.
+document.addEventListener("formdata", ({ target, formData }) => {
+  if (target.matches("[data-submits]")) for (const [name, value] of [...formData]) if (!value) formData.delete(name);
+});
+
+// --- polling ------------------------------------------------------------------------------------
 // Polling rests while nobody looks, and catches up at once. Only the tray goes on now and then, to mark the title when a
 // job has ended, and only while no other tab is looked at: that one shall have the news.
 const UNSEEN_SECONDS = 10;

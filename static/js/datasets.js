@@ -1,7 +1,7 @@
 // The pages of a dataset: ticking photos, and undoing with the keyboard.
 
 const form = () => document.querySelector("[data-ticks]");
-const boxes = () => [...form().querySelectorAll("input[name=photos]")];
+const boxes = () => [...form().querySelectorAll("input[data-tick]")];
 let anchor = null;
 
 function show() {
@@ -12,7 +12,7 @@ function show() {
 }
 
 document.addEventListener("click", (event) => {
-  const box = event.target.closest("[data-ticks] input[name=photos]");
+  const box = event.target.closest("[data-ticks] input[data-tick]");
   if (!box) return;
   const there = boxes();
   if (event.shiftKey && anchor) {

@@ -122,12 +122,7 @@ lightbox?.addEventListener("keydown", (event) => {
 
 // --- forms ------------------------------------------------------------------------------------------------------
 document.addEventListener("change", ({ target }) => {
-  if (target.matches("[data-submits] select")) target.form.requestSubmit();
   if (target.matches("#new-run [name=base_model]")) followBase(target);
-});
-// Empty fields stay out of the address.
-document.addEventListener("formdata", ({ target, formData }) => {
-  if (target.matches("[data-submits]")) for (const [name, value] of [...formData]) if (!value) formData.delete(name);
 });
 
 // A preset means other settings on another base; settings of one's own keep all but what suits the base.

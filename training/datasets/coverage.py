@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
+
+from django.db.models import Count
 
 from training.datasets import caption_words
 from training.datasets.caption_words import CaptionWords
@@ -61,22 +63,19 @@ class Coverage:
 
 
 def coverage_of(version: DatasetVersion) -> Coverage:
-    return coverage_of_words(words_of(version))
-
-
-def words_of(version: DatasetVersion) -> list[CaptionWords]:
-    captions = version.photos.present().order_by("position").values_list("caption", flat=True)
-    return [caption_words.read(caption) for caption in captions.iterator(chunk_size=2000)]
+    """Counted by the database, from what photos keep of their captions."""
+    counted = version.photos.present().order_by().values_list(*caption_words.SAID).annotate(number=Count("pk"))
+    return coverage_of_counts({(type_, colour, view): number for type_, colour, view, number in counted})
 
 
 def coverage_of_words(photos: Iterable[CaptionWords]) -> Coverage:
-    said: Counter[tuple[str, str, str]] = Counter()
-    unsaid = 0
-    for words in photos:
-        if words.type and words.colour:
-            said[words.type, words.colour, words.view or UNSAID] += 1
-        else:
-            unsaid += 1
+    return coverage_of_counts(Counter((words.type or "", words.colour or "", words.view or UNSAID) for words in photos))
+
+
+def coverage_of_counts(counts: Mapping[tuple[str, str, str], int]) -> Coverage:
+    """From (type, colour, view) to how many photos say so."""
+    said = Counter({key: count for key, count in counts.items() if key[0] and key[1]})
+    unsaid = sum(counts.values()) - said.total()
     types, colours, views = (Counter[str](), Counter[str](), Counter[str]())
     for (type_, colour, view), count in said.items():
         types[type_] += count

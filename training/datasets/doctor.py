@@ -38,9 +38,23 @@ def check(version: DatasetVersion, progress: Progress) -> list[Finding]:
     What somebody has accepted for a picture is found again and stays accepted.
     """
     measure_missing(version, progress)
+    _read_again(version)
     seen = _seen(version)
     findings = [*_of_photos(seen), *_duplicates(seen), *_near_duplicates(seen), *_of_the_whole(seen)]
     return _keep(version, findings)
+
+
+def _read_again(version: DatasetVersion) -> None:
+    """What photos keep of their captions, where the vocabulary has learned words since they were written."""
+    photos = version.photos.present().only("caption", *caption_words.SAID)
+    stale = []
+    for photo in photos:
+        said = caption_words.said(photo.caption)
+        if any(getattr(photo, name) != value for name, value in said.items()):
+            for name, value in said.items():
+                setattr(photo, name, value)
+            stale.append(photo)
+    Photo.objects.bulk_update(stale, caption_words.SAID, batch_size=500)
 
 
 def _seen(version: DatasetVersion) -> list[Seen]:

@@ -17,6 +17,7 @@ from django.utils.translation import gettext as _
 
 from shoesai import files
 from shoesai.models import User
+from training.datasets import caption_words
 from training.datasets.models import Dataset, DatasetVersion, DraftEdit, Photo
 
 EDITABLE = ("caption", "proposal", "held_out", "removed", "blob_id", "width", "height", "parent_id", "recipe")
@@ -105,6 +106,7 @@ def add_photos(draft: DatasetVersion, sources: Iterable[Source]) -> list[Photo]:
             recipe=dict(source.recipe or {}),
             extra=dict(source.extra or {}),
             held_out=source.held_out,
+            **caption_words.said(source.caption),
         )
         for position, source in enumerate(sources, start=begin)
     ]
@@ -196,10 +198,15 @@ def locked(draft: DatasetVersion) -> DatasetVersion:
 def _write(draft: DatasetVersion, changes: Mapping[str, Mapping[str, Any]], value_of: Callable[[Any], Any]) -> None:
     rows = []
     for photo in Photo.objects.filter(version=draft).in_bulk(list(changes)).values():
-        for name, before_after in changes[str(photo.pk)].items():
-            setattr(photo, name, value_of(before_after))
+        values = {name: value_of(before_after) for name, before_after in changes[str(photo.pk)].items()}
+        if "caption" in values:
+            values |= caption_words.said(values["caption"])
+        for name, value in values.items():
+            setattr(photo, name, value)
         rows.append(photo)
     fields = {name for told in changes.values() for name in told}
+    if "caption" in fields:
+        fields.update(caption_words.SAID)
     Photo.objects.bulk_update(rows, sorted(fields), batch_size=CHUNK)
     if "removed" in fields:
         _recount(draft)

@@ -127,8 +127,11 @@ def _take_out(finding: Finding) -> Fields:
 
 
 def _keep_best(finding: Finding) -> Fields | None:
-    """All of a group but the best go."""
-    return None if finding.detail.get("best") == str(finding.photo_id) else {"removed": True}
+    """All of a group but the best go; where the best has been taken out already, the first that is left stays."""
+    group = finding.version.findings.current().filter(kind=finding.kind, group=finding.group)
+    there = [str(pk) for pk in group.order_by("photo__position").values_list("photo_id", flat=True)]
+    keep = finding.detail["best"] if finding.detail["best"] in there else there[0]
+    return None if keep == str(finding.photo_id) else {"removed": True}
 
 
 def mended(finding_or_photo: Finding | Photo, fix: str) -> Image.Image:
@@ -136,8 +139,12 @@ def mended(finding_or_photo: Finding | Photo, fix: str) -> Image.Image:
     photo = finding_or_photo.photo if isinstance(finding_or_photo, Finding) else finding_or_photo
     mend = FIXES[fix].mends
     assert photo and mend
+    return mend(opened(photo))
+
+
+def opened(photo: Photo) -> Image.Image:
     with Image.open(files.path_of(photo.blob_id), formats=("PNG",)) as picture:
-        return mend(picture.convert("RGB"))
+        return picture.convert("RGB")
 
 
 def _mend_with(fix: str) -> Callable[[Finding], Fields]:

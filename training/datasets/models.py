@@ -11,11 +11,13 @@ from typing import Self
 
 from django.core.validators import MaxValueValidator, MinValueValidator
 from django.db import models
-from django.db.models import F, Q
+from django.db.models import Exists, F, OuterRef, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from shoesai.models import Blob, Job, Owned, User
+from training.datasets.finding_words import words_of
+from training.datasets.findings import KINDS
 
 
 class Dataset(Owned):
@@ -112,6 +114,9 @@ class Photo(models.Model):
     position = models.PositiveIntegerField()
     file_name = models.CharField(max_length=255)
     caption = models.TextField(blank=True)
+    said_type = models.CharField(max_length=40, blank=True, help_text=_("What the caption names, as it was last read."))
+    said_colour = models.CharField(max_length=40, blank=True)
+    said_view = models.CharField(max_length=40, blank=True)
     proposal = models.TextField(blank=True, help_text=_("A caption that a model proposes and nobody has accepted."))
     blob = models.ForeignKey(Blob, on_delete=models.PROTECT, related_name="+")
     original = models.ForeignKey(Blob, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
@@ -150,13 +155,25 @@ class PhotoMeasure(models.Model):
 
 class FindingQuerySet(models.QuerySet):
     def current(self) -> Self:
-        """Without what is about a picture or a caption that the photo no longer has, or about a photo taken out."""
-        same_picture = Q(blob=None) | Q(blob=F("photo__blob"))
-        same_caption = Q(caption=None) | Q(caption=F("photo__caption"))
-        return self.filter(Q(photo=None) | Q(photo__removed=False), same_picture, same_caption)
+        """Without what is about a picture or a caption that the photo no longer has, or about a photo taken out; and
+        without groups of which only one photo is left.
+        """
+        return self.filter(*_STILL_SO).filter(Q(group=None) | Exists(_others_of_group()))
 
     def waiting(self) -> Self:
         return self.current().filter(accepted=False)
+
+
+_STILL_SO = (
+    Q(photo=None) | Q(photo__removed=False),
+    Q(blob=None) | Q(blob=F("photo__blob")),
+    Q(caption=None) | Q(caption=F("photo__caption")),
+)
+
+
+def _others_of_group() -> models.QuerySet[Finding]:
+    same = {name: OuterRef(name) for name in ("version", "kind", "group")}
+    return Finding.objects.filter(*_STILL_SO, **same).exclude(pk=OuterRef("pk"))
 
 
 class Finding(models.Model):
@@ -181,6 +198,20 @@ class Finding(models.Model):
 
     def __str__(self) -> str:
         return self.kind
+
+    @property
+    def label(self) -> str:
+        return str(KINDS[self.kind].label)
+
+    @property
+    def words(self) -> str:
+        """The numbers behind it as a sentence; empty where the label says everything."""
+        return words_of(self.kind, self.detail)
+
+    @property
+    def is_best(self) -> bool:
+        """Of its group."""
+        return self.detail.get("best") == str(self.photo_id)
 
 
 class AcceptedFinding(models.Model):

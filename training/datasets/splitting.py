@@ -16,7 +16,6 @@ from uuid import UUID
 from django.utils.translation import gettext as _
 
 from shoesai.models import User
-from training.datasets import caption_words
 from training.datasets.alike import groups_of_alike
 from training.datasets.drafts import DraftProblem, edit
 from training.datasets.measuring import looked_at, measure_missing, unmeasured
@@ -91,8 +90,7 @@ def _rank(text: str, seed: int) -> str:
 
 
 def stratum_of(photo: Photo) -> Stratum:
-    words = caption_words.read(photo.caption)
-    return words.type or "", words.colour or ""
+    return photo.said_type, photo.said_colour
 
 
 # --- families -----------------------------------------------------------------------------------------------

@@ -44,6 +44,7 @@ def addresses(draft: DatasetVersion, extra: dict[str, dict[str, Any]] | None = N
         "dataset-report": {"pk": upload.pk},
         "dataset-augment-picture": {"job_id": upload.pk, "name": "x.png"},
         "dataset-export": {"number": draft.number, "form": "kohya"},
+        "dataset-group": {"kind": "duplicate", "group": 1},
         **(extra or {}),
     }
     for pattern in dataset_urls.urlpatterns:
