@@ -97,8 +97,11 @@ def _gaps(detail: Detail) -> str:
     told = {**detail, "examples": ", ".join(detail["examples"])}
     if not detail["missing"]:
         return _("Of %(cells)d combinations of type and colour, %(rare)d have a single photo.") % told
-    words = _("Of %(cells)d combinations of type and colour, %(missing)d have no photo and %(rare)d a single one; none")
-    return f"{words % told}: {told['examples']}."
+    words = _(
+        "Of %(cells)d combinations of type and colour, %(missing)d have no photo and %(rare)d a single one."
+        " Missing, for example: %(examples)s."
+    )
+    return words % told
 
 
 _WORDS: Final[dict[str, Callable[[Detail], str]]] = {

@@ -40,6 +40,10 @@ class Fix:
     change: Callable[[Finding], Fields | None]
     mends: Callable[[Image.Image], Image.Image] | None = None
 
+    @property
+    def makes_picture(self) -> bool:
+        return self.mends is not None
+
 
 @dataclass(frozen=True)
 class Applied:
