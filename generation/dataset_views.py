@@ -26,6 +26,7 @@ from generation.expansion import (
 from generation.expansion_checks import REASONS
 from generation.expansion_prompts import BadPrompts, read_prompts
 from generation.models import Expansion, ExpansionTry
+from generation.schedulers import CHOICES, DEFAULT
 from generation.services import GenerationRequest, InvalidRequest
 from shoesai.jobs.queue import QuotaReached
 from shoesai.models import User
@@ -58,6 +59,13 @@ class ExpandForm(forms.Form):
         label=gettext_lazy("Guidance"), required=False, help_text=gettext_lazy("Empty: the model's own.")
     )
     seed = forms.IntegerField(label=gettext_lazy("Seed"), required=False, help_text=gettext_lazy("Empty: any."))
+    width = forms.IntegerField(
+        label=gettext_lazy("Width"), required=False, help_text=gettext_lazy("Empty: the model's own.")
+    )
+    height = forms.IntegerField(
+        label=gettext_lazy("Height"), required=False, help_text=gettext_lazy("Empty: the model's own.")
+    )
+    scheduler = forms.ChoiceField(label=gettext_lazy("Scheduler"), choices=CHOICES, initial=DEFAULT, required=False)
 
     def __init__(self, *args: Any, user: User, **options: Any) -> None:
         super().__init__(*args, **options)
@@ -71,11 +79,13 @@ class ExpandForm(forms.Form):
             raise forms.ValidationError([str(line) for line in error.lines[:20]]) from error
 
     def numbers(self) -> list[Any]:
-        names = ("images_per_prompt", "augmentations_per_image", "num_inference_steps", "guidance_scale", "seed")
-        return [self[name] for name in names]
+        return [self[name] for name in ("images_per_prompt", "augmentations_per_image", "num_inference_steps")]
+
+    def details(self) -> list[Any]:
+        return [self[name] for name in ("guidance_scale", "seed", "scheduler", "width", "height")]
 
     def to_request(self, dataset: Dataset) -> ExpansionRequest:
-        data = dict(self.cleaned_data)
+        data = {**self.cleaned_data, "scheduler": self.cleaned_data["scheduler"] or DEFAULT}
         prompts, images = data.pop("prompts"), data.pop("images_per_prompt")
         variants = data.pop("augmentations_per_image")
         return ExpansionRequest(dataset, prompts, images, variants, GenerationRequest(prompt="", **data))

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from functools import partial
 from typing import Any
 
 from shoesai.jobs.engine_child import Event
-from shoesai.jobs.queue import Cancelled, Claim, JobFailed
+from shoesai.jobs.queue import Cancelled, Claim, JobFailed, QuotaReached
 from shoesai.jobs.runner import advance, drive_engine
-from training.datasets import proposals, uploads
+from training.datasets import checking, proposals, uploads
 from training.datasets.importing import import_into_draft
 from training.datasets.sources import SourceProblem
 from training.importers import Report, read_photos
@@ -41,9 +42,17 @@ def _import(claim: Claim, upload: DatasetImport) -> dict[str, Any]:
         upload.save(update_fields=["report"])
 
     photos = read_photos(files, report=report, progress=partial(advance, claim, message="Importing photos"))
-    import_into_draft(upload.dataset, photos, committing=claim.committing, and_then=keep_report)
+    added = import_into_draft(upload.dataset, photos, committing=claim.committing, and_then=keep_report)
     uploads.forget(upload)
+    if added:
+        _let_be_checked(claim, added[0].version)
     return _summary(upload)
+
+
+def _let_be_checked(claim: Claim, draft: DatasetVersion) -> None:
+    """So that whoever comes back finds what is to mend. Somebody whose queue is full presses the button later."""
+    with suppress(QuotaReached):
+        checking.request_check(claim.job.owner, draft)
 
 
 def _summary(upload: DatasetImport) -> dict[str, Any]:

@@ -40,7 +40,7 @@ def write_messy_folder(folder: Path) -> Path:
         clip_art(number).save(folder / f"icon {number + 1}.png")
     for number in range(5):
         photograph(number).save(folder / f"IMG_{2040 + number}.jpg", quality=88)
-    Image.fromarray(np.asarray(photograph(0))).save(folder / "IMG_2040 (copy).jpg", quality=88)
+    Image.fromarray(np.asarray(photograph(0))).save(folder / "IMG_2040 (copy).jpg", quality=72)
     transparent = clip_art(1).convert("RGBA")
     transparent.putalpha(220)
     transparent.save(folder / "logo shoe.png")
