@@ -16,12 +16,12 @@ from generation.expansion_prompts import MOST_PROMPTS, BadPrompts, read_prompts
 from generation.schedulers import DEFAULT, SCHEDULERS
 from generation.serializers import MAX_NAME, LoraSerializer, Seed, Side
 from generation.services import GenerationRequest, InvalidRequest, LoraChoice
-from shoesai.api import IDEMPOTENCY_KEY, JOB_EXAMPLE, ApiView, found, idempotency_key
-from shoesai.auth import caller
-from shoesai.models import ApiToken
+from shoesai.api import IDEMPOTENCY_KEY, JOB_EXAMPLE
+from shoesai.models import ApiToken, Job, User
 from shoesai.problems import documented
 from shoesai.serializers import Number, StrictSerializer, Text, WholeNumber
-from training.augment_api import StartedJobSerializer, started
+from training.dataset_api import DatasetJobView
+from training.dataset_serializers import StartedJobSerializer
 from training.models import Dataset
 
 
@@ -51,8 +51,9 @@ class ExpandRequestSerializer(StrictSerializer):
         return ExpansionRequest(dataset, read, images, variants, GenerationRequest(prompt="", loras=loras, **given))
 
 
-class DatasetExpandView(ApiView):
+class DatasetExpandView(DatasetJobView):
     write_scope = ApiToken.Scope.GENERATE
+    request_serializer = ExpandRequestSerializer
 
     @extend_schema(
         operation_id="expand_dataset",
@@ -78,14 +79,10 @@ class DatasetExpandView(ApiView):
         responses={202: StartedJobSerializer, **documented(400, 401, 403, 404, 413, 415, 422, 429)},
     )  # fmt: skip
     def post(self, request: Request, id: UUID) -> Response:
-        dataset = found(Dataset.objects.visible_to(request.user).distinct(), "dataset", id)
-        given = ExpandRequestSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        key = idempotency_key(request)
+        return self.answer(request, id)
+
+    def ask(self, user: User, dataset: Dataset, given: ExpandRequestSerializer, key: str | None) -> Job:
         try:
-            expansion = request_expansion(
-                user=caller(request), request=given.to_request(dataset), idempotency_key=key
-            )
+            return request_expansion(user=user, request=given.to_request(dataset), idempotency_key=key).job
         except InvalidRequest as error:
             raise ValidationError(error.errors) from None
-        return started(expansion.job)

@@ -21,6 +21,9 @@ from training.api import (
     RunView,
 )
 from training.augment_api import DatasetAugmentView
+from training.dataset_api import DatasetsView, DatasetView, ExportView, FindingsView, VersionsView, VersionView
+from training.dataset_draft_api import CheckView, DraftPhotosView, DraftView, FreezeView
+from training.dataset_photo_api import PhotoFileView, PhotosView, UploadView
 
 swagger = csp_update({"style-src": ["'unsafe-inline'"]})(DocsView.as_view())
 
@@ -39,8 +42,21 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/runs/<uuid:id>/metrics", RunMetricsView.as_view(), name="api-run-metrics"),
     path("api/runs/<uuid:id>/events", RunEventsView.as_view(), name="api-run-events"),
     path("api/checkpoints/<uuid:id>/file", CheckpointFileView.as_view(), name="api-checkpoint-file"),
+    path("api/datasets", DatasetsView.as_view(), name="api-datasets"),
+    path("api/datasets/<uuid:id>", DatasetView.as_view(), name="api-dataset"),
+    path("api/datasets/<uuid:id>/upload", UploadView.as_view(), name="api-dataset-upload"),
+    path("api/datasets/<uuid:id>/draft", DraftView.as_view(), name="api-dataset-draft"),
+    path("api/datasets/<uuid:id>/draft/photos", DraftPhotosView.as_view(), name="api-dataset-draft-photos"),
+    path("api/datasets/<uuid:id>/check", CheckView.as_view(), name="api-dataset-check"),
+    path("api/datasets/<uuid:id>/freeze", FreezeView.as_view(), name="api-dataset-freeze"),
     path("api/datasets/<uuid:id>/augment", DatasetAugmentView.as_view(), name="api-dataset-augment"),
     path("api/datasets/<uuid:id>/expand", DatasetExpandView.as_view(), name="api-dataset-expand"),
+    path("api/datasets/<uuid:id>/versions", VersionsView.as_view(), name="api-dataset-versions"),
+    path("api/datasets/<uuid:id>/versions/<int:number>", VersionView.as_view(), name="api-dataset-version"),
+    path("api/datasets/<uuid:id>/versions/<int:number>/photos", PhotosView.as_view(), name="api-dataset-photos"),
+    path("api/datasets/<uuid:id>/versions/<int:number>/findings", FindingsView.as_view(), name="api-dataset-findings"),
+    path("api/datasets/<uuid:id>/versions/<int:number>/export", ExportView.as_view(), name="api-dataset-export"),
+    path("api/photos/<uuid:id>/file", PhotoFileView.as_view(), name="api-photo-file"),
     path("api/jobs", JobsView.as_view(), name="api-jobs"),
     path("api/jobs/<uuid:id>", JobView.as_view(), name="api-job"),
     path("api/jobs/<uuid:id>/cancel", JobCancelView.as_view(), name="api-job-cancel"),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import logging
 import math
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from http import HTTPStatus
 from typing import Any
@@ -28,12 +28,13 @@ DATABASE_RETRY_SECONDS = 5
 
 
 class Problem(exceptions.APIException):
-    """A refusal with a status and a short code of its own."""
+    """A refusal with a status and a short code of its own; `errors` are fields and what is wrong with each."""
 
-    def __init__(self, status: int, code: str, detail: str) -> None:
+    def __init__(self, status: int, code: str, detail: str, errors: Iterable[tuple[str, str]] = ()) -> None:
         super().__init__(detail)
         self.status_code = status
         self.default_code = code
+        self.errors = [{"field": name, "message": message} for name, message in errors]
 
 
 @dataclass(frozen=True)
@@ -98,7 +99,7 @@ def _from_rest_framework(error: exceptions.APIException) -> Description:
         headers["Retry-After"] = str(math.ceil(wait))
     code = str(error.default_code).replace("_", "-")
     about_body = isinstance(error, exceptions.ParseError) or error.status_code == 413
-    errors = _one_error("body", str(error.detail)) if about_body else []
+    errors = getattr(error, "errors", None) or (_one_error("body", str(error.detail)) if about_body else [])
     return Description(error.status_code, code, str(error.detail), errors, headers)
 
 

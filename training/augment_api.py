@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import Any
 from uuid import UUID
 
-from django.urls import reverse
 from drf_spectacular.utils import OpenApiExample, extend_schema
 from rest_framework import serializers
 from rest_framework.exceptions import ValidationError
 from rest_framework.request import Request
 from rest_framework.response import Response
 
-from shoesai.api import IDEMPOTENCY_KEY, JOB_EXAMPLE, LIVE_RETRY_SECONDS, ApiView, found, idempotency_key
-from shoesai.auth import caller
+from shoesai.api import IDEMPOTENCY_KEY, JOB_EXAMPLE
 from shoesai.engine.specs import AUGMENT_RECIPES, MAX_ANGLES, MAX_SEED, AugmentSpec, SpecError
-from shoesai.models import ApiToken, Job
+from shoesai.models import Job, User
 from shoesai.problems import documented
 from shoesai.sentences import said
-from shoesai.serializers import JobSerializer, Number, StrictSerializer, WholeNumber
+from shoesai.serializers import Number, StrictSerializer, WholeNumber
+from training.dataset_api import DatasetJobView
+from training.dataset_serializers import StartedJobSerializer
 from training.datasets.augmenting import AugmentProblem, request_augmentation
 from training.models import Dataset
 
@@ -56,18 +56,8 @@ class AugmentRequestSerializer(StrictSerializer):
             raise ValidationError({error.field_name.partition("[")[0]: f"{said(error.message)}."}) from error
 
 
-class StartedJobSerializer(serializers.Serializer):
-    job = JobSerializer()
-
-
-def started(job: Job) -> Response:
-    """202 with the job, and where to ask after it."""
-    headers = {"Location": reverse("api-job", args=[job.pk]), "Retry-After": str(LIVE_RETRY_SECONDS)}
-    return Response({"job": JobSerializer(job).data}, status=202, headers=headers)
-
-
-class DatasetAugmentView(ApiView):
-    write_scope = ApiToken.Scope.TRAIN
+class DatasetAugmentView(DatasetJobView):
+    request_serializer = AugmentRequestSerializer
 
     @extend_schema(
         operation_id="augment_dataset",
@@ -87,12 +77,10 @@ class DatasetAugmentView(ApiView):
         responses={202: StartedJobSerializer, **documented(400, 401, 403, 404, 413, 415, 422, 429)},
     )  # fmt: skip
     def post(self, request: Request, id: UUID) -> Response:
-        dataset = found(Dataset.objects.visible_to(request.user).distinct(), "dataset", id)
-        given = AugmentRequestSerializer(data=request.data)
-        given.is_valid(raise_exception=True)
-        key = idempotency_key(request)
+        return self.answer(request, id)
+
+    def ask(self, user: User, dataset: Dataset, given: AugmentRequestSerializer, key: str | None) -> Job:
         try:
-            job = request_augmentation(user=caller(request), dataset=dataset, spec=given.to_spec(), idempotency_key=key)
+            return request_augmentation(user=user, dataset=dataset, spec=given.to_spec(), idempotency_key=key)
         except AugmentProblem as problem:
             raise ValidationError({"dataset": str(problem)}) from None
-        return started(job)

@@ -8,18 +8,17 @@ from uuid import UUID
 from django import forms
 from django.contrib import messages
 from django.contrib.auth.decorators import login_required
-from django.db import transaction
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
-from shoesai import files
 from shoesai.models import Team, User
 from training.dataset_pages import own, shown
-from training.datasets.importing import MAX_NAME
-from training.models import Dataset, Photo, TrainingRun
+from training.datasets.importing import MAX_NAME, DatasetNameProblem
+from training.datasets.owning import DatasetInUse, delete_dataset, free_name, runs_of
+from training.models import Dataset
 
 
 class DatasetForm(forms.ModelForm):
@@ -51,13 +50,10 @@ class DatasetForm(forms.ModelForm):
         self.initial["synthetic_percent"] = round(100 * self.instance.synthetic_cap)
 
     def clean_name(self) -> str:
-        name = self.cleaned_data["name"].strip()
-        if not name.isprintable():
-            raise forms.ValidationError(_("A name has printable characters only."))
-        if Dataset.objects.filter(owner=self.user, name=name).exclude(pk=self.instance.pk).exists():
-            words = _("You have a dataset called “%(name)s” already; choose another name.")
-            raise forms.ValidationError(words % {"name": name})
-        return name
+        try:
+            return free_name(self.user, self.cleaned_data["name"], but=self.instance)
+        except DatasetNameProblem as problem:
+            raise forms.ValidationError(str(problem)) from problem
 
     def save(self, commit: bool = True) -> Dataset:
         self.instance.synthetic_cap = self.cleaned_data["synthetic_percent"] / 100
@@ -78,13 +74,8 @@ def settings(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
         return redirect("dataset-settings", page.dataset.pk)
     if form.is_bound:
         page.dataset.refresh_from_db()
-    context = page.context("settings") | {"form": form, "runs": _runs_of(page.dataset).count()}
+    context = page.context("settings") | {"form": form, "runs": runs_of(page.dataset).count()}
     return render(request, "datasets/settings.html", context, status=422 if form.is_bound else 200)
-
-
-def _runs_of(dataset: Dataset) -> Any:
-    """Anybody's: what a run learned from must stay."""
-    return TrainingRun.objects.filter(dataset_version__dataset=dataset)
 
 
 @login_required
@@ -92,23 +83,13 @@ def _runs_of(dataset: Dataset) -> Any:
 def delete(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
     """Refused where a run learned from it; asked twice, because nothing brings it back."""
     page = own(request, dataset_id)
-    if _runs_of(page.dataset).exists():
-        words = _("Runs have learned from this dataset, so it stays. Take photos out in a new draft instead.")
-        messages.error(request, words)
-        return redirect("dataset-settings", page.dataset.pk)
     if request.POST.get("name", "").strip() != page.dataset.name:
         messages.error(request, _("Nothing was deleted: type the dataset's name to say that you mean it."))
         return redirect("dataset-settings", page.dataset.pk)
-    delete_dataset(page.dataset)
+    try:
+        delete_dataset(page.dataset)
+    except DatasetInUse as problem:
+        messages.error(request, str(problem))
+        return redirect("dataset-settings", page.dataset.pk)
     messages.success(request, _("“%(name)s” is deleted.") % {"name": page.dataset.name})
     return redirect("datasets")
-
-
-@transaction.atomic
-def delete_dataset(dataset: Dataset) -> None:
-    """With the files that nothing else needs."""
-    photos = Photo.objects.filter(version__dataset=dataset)
-    held = {sha256 for row in photos.values_list("blob", "original", "parent") for sha256 in row if sha256}
-    Dataset.objects.filter(pk=dataset.pk).delete()
-    for sha256 in held:
-        files.discard(sha256)

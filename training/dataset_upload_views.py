@@ -22,7 +22,8 @@ from shoesai.models import User
 from shoesai.uploads import bounded
 from training.dataset_pages import shown
 from training.datasets import uploads
-from training.datasets.importing import DatasetNameProblem, clean_name
+from training.datasets.importing import DatasetNameProblem
+from training.datasets.owning import NameTaken, new_dataset
 from training.datasets.uploads import UploadProblem
 from training.models import Dataset, DatasetImport
 
@@ -47,14 +48,10 @@ def new(request: HttpRequest) -> HttpResponse:
 def _named(user: User, name: str) -> Dataset:
     """Raises DatasetNameProblem."""
     try:
-        name = clean_name(name)
-    except DatasetNameProblem as error:
-        raise DatasetNameProblem(_("A dataset's name is 1 to 120 printable characters.")) from error
-    dataset, made = Dataset.objects.get_or_create(owner=user, name=name)
-    if not made:
+        return new_dataset(user, name)
+    except NameTaken as problem:
         words = _("You have a dataset called “%(name)s” already; choose another name, or add photos on its page.")
-        raise DatasetNameProblem(words % {"name": name})
-    return dataset
+        raise DatasetNameProblem(words % {"name": name.strip()}) from problem
 
 
 @bounded_files

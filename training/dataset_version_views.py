@@ -7,16 +7,15 @@ from uuid import UUID
 
 from django.contrib.auth.decorators import login_required
 from django.db.models import Count, Q
-from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import Http404, HttpRequest, HttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, render
-from django.utils.http import content_disposition_header
-from django.utils.text import slugify
 from django.views.decorators.http import require_safe
 
 from training.dataset_pages import shown
 from training.datasets.comparing import compare_versions
-from training.datasets.exporting import FORMATS, zip_of
+from training.datasets.exporting import FORMATS
+from training.media import version_bytes
 from training.models import Dataset, DatasetVersion, TrainingRun
 
 CHANGES_SHOWN = 60
@@ -69,10 +68,4 @@ def export(request: HttpRequest, dataset_id: UUID, number: int, form: str) -> Ht
     version = get_object_or_404(page.dataset.versions, number=number)
     if form not in FORMATS:
         raise Http404
-    length, chunks = zip_of(version, form)
-    response = StreamingHttpResponse(chunks, content_type="application/zip")
-    name = f"{slugify(page.dataset.name) or 'dataset'}-v{number}-{form}.zip"
-    response["Content-Length"] = str(length)
-    response["Content-Disposition"] = str(content_disposition_header(True, name))
-    response["Cache-Control"] = "private, no-store"
-    return response
+    return version_bytes(version, form)

@@ -225,6 +225,7 @@ VERBS = {
     "dismiss": gettext_lazy("Proposals dismissed"),
     "propose": gettext_lazy("Proposals"),
     "mend": gettext_lazy("Mended"),
+    "edit": gettext_lazy("Changed"),
 }
 
 

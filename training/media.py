@@ -1,4 +1,4 @@
-"""The bytes of validation pictures and of photos: whole, or small for strips and rows."""
+"""The bytes of validation pictures and of photos, whole or small for strips and rows; and of a version as a ZIP."""
 
 from __future__ import annotations
 
@@ -7,17 +7,19 @@ from io import BytesIO
 from pathlib import PurePosixPath
 
 from django.core.cache import cache
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest, HttpResponse, StreamingHttpResponse
 from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404
 from django.utils.cache import get_conditional_response
 from django.utils.http import content_disposition_header
+from django.utils.text import slugify
 from django.utils.translation import gettext as _
 from PIL import Image, ImageOps
 
 from shoesai import files
 from shoesai.models import Blob, User
-from training.models import Dataset, Photo, TrainingRun, ValidationImage
+from training.datasets.exporting import zip_of
+from training.models import Dataset, DatasetVersion, Photo, TrainingRun, ValidationImage
 
 logger = logging.getLogger(__name__)
 
@@ -50,6 +52,17 @@ def photo_bytes(request: HttpRequest, photo: Photo, *, small: bool) -> HttpRespo
     return _answer(
         request, photo.blob, small=small, name=f"{name.stem}.webp" if small else name.name, caching=FOREVER
     )
+
+
+def version_bytes(version: DatasetVersion, form: str) -> HttpResponseBase:
+    """`form` is a key of `exporting.FORMATS`. Made while it goes out; its length is known before."""
+    length, chunks = zip_of(version, form)
+    response = StreamingHttpResponse(chunks, content_type="application/zip")
+    name = f"{slugify(version.dataset.name) or 'dataset'}-v{version.number}-{form}.zip"
+    response["Content-Length"] = str(length)
+    response["Content-Disposition"] = str(content_disposition_header(True, name))
+    response["Cache-Control"] = "private, no-store"
+    return response
 
 
 def _answer(request: HttpRequest, blob: Blob, *, small: bool, name: str, caching: str) -> HttpResponseBase:
