@@ -15,7 +15,7 @@ from generation.expansion import (
     request_expansion,
 )
 from generation.expansion_prompts import BadPrompts, read_prompts
-from generation.management.commands.generate import _lora, _whole
+from generation.management.flags import lora_choice, whole
 from generation.schedulers import DEFAULT, SCHEDULERS
 from generation.services import GenerationRequest, InvalidRequest
 from shoesai import terminal
@@ -42,20 +42,20 @@ class Command(DataCommand):
     def add_arguments(self, parser: CommandParser) -> None:
         parser.add_argument("name", metavar="NAME", nargs="?", help="The dataset; may be left out where there is one.")
         parser.add_argument("--prompts", type=Path, required=True, metavar="FILE", help="One a line; # is a comment.")
-        parser.add_argument("--images-per-prompt", type=_whole, default=4, help=f"{IMAGES_PER_PROMPT}. Default: 4.")
+        parser.add_argument("--images-per-prompt", type=whole, default=4, help=f"{IMAGES_PER_PROMPT}. Default: 4.")
         parser.add_argument(
-            "--augmentations-per-image", type=_whole, default=5, help=f"{AUGMENTATIONS_PER_IMAGE}. Default: 5."
+            "--augmentations-per-image", type=whole, default=5, help=f"{AUGMENTATIONS_PER_IMAGE}. Default: 5."
         )
         parser.add_argument("--model", default="starter", help="A base model, or <run>/checkpoint-150.")
         parser.add_argument("--negative-prompt", default="")
-        parser.add_argument("--seed", type=_whole, help="Of the first picture. Default: random.")
-        parser.add_argument("--steps", type=_whole, default=50, help=f"{limits.NUM_INFERENCE_STEPS}. Default: 50.")
+        parser.add_argument("--seed", type=whole, help="Of the first picture. Default: random.")
+        parser.add_argument("--steps", type=whole, default=50, help=f"{limits.NUM_INFERENCE_STEPS}. Default: 50.")
         parser.add_argument("--guidance", type=float, help=f"{limits.GUIDANCE_SCALE}. Default: the model's own.")
         parser.add_argument("--scheduler", default=DEFAULT, choices=list(SCHEDULERS))
-        parser.add_argument("--width", type=_whole, help="A multiple of 8. Default: the model's own.")
-        parser.add_argument("--height", type=_whole)
+        parser.add_argument("--width", type=whole, help="A multiple of 8. Default: the model's own.")
+        parser.add_argument("--height", type=whole)
         parser.add_argument(
-            "--lora", type=_lora, action="append", default=[], metavar="NAME:WEIGHT", help="Can be repeated."
+            "--lora", type=lora_choice, action="append", default=[], metavar="NAME:WEIGHT", help="Can be repeated."
         )
         super().add_arguments(parser)
 

@@ -9,10 +9,11 @@ from typing import Any
 from django.core.management.base import CommandError, CommandParser
 
 from generation import limits
+from generation.management.flags import lora_choice, whole
 from generation.models import Generation
 from generation.references import keep_reference
 from generation.schedulers import DEFAULT, SCHEDULERS
-from generation.services import GenerationRequest, InvalidRequest, LoraChoice, request_generation
+from generation.services import GenerationRequest, InvalidRequest, request_generation
 from shoesai import files, terminal
 from shoesai.jobs.queue import QuotaReached
 from shoesai.models import User
@@ -36,17 +37,17 @@ class Command(DataCommand):
         parser.add_argument("--prompt", required=True)
         parser.add_argument("--negative-prompt", default="")
         parser.add_argument("--model", default="starter", help="A base model, or <run>/checkpoint-150.")
-        parser.add_argument("--num-images", type=_whole, default=1, help=f"{limits.NUM_IMAGES}")
+        parser.add_argument("--num-images", type=whole, default=1, help=f"{limits.NUM_IMAGES}")
         parser.add_argument(
-            "--seed", type=_whole, help="Of the first; the next has seed + 1. Default: random."
+            "--seed", type=whole, help="Of the first; the next has seed + 1. Default: random."
         )
-        parser.add_argument("--steps", type=_whole, default=50, help=f"{limits.NUM_INFERENCE_STEPS}. Default: 50.")
+        parser.add_argument("--steps", type=whole, default=50, help=f"{limits.NUM_INFERENCE_STEPS}. Default: 50.")
         parser.add_argument("--guidance", type=float, help=f"{limits.GUIDANCE_SCALE}. Default: the model's own.")
         parser.add_argument("--scheduler", default=DEFAULT, choices=list(SCHEDULERS))
-        parser.add_argument("--width", type=_whole, help="A multiple of 8. Default: the model's own.")
-        parser.add_argument("--height", type=_whole)
+        parser.add_argument("--width", type=whole, help="A multiple of 8. Default: the model's own.")
+        parser.add_argument("--height", type=whole)
         parser.add_argument(
-            "--lora", type=_lora, action="append", default=[], metavar="NAME:WEIGHT", help="Can be repeated."
+            "--lora", type=lora_choice, action="append", default=[], metavar="NAME:WEIGHT", help="Can be repeated."
         )
         parser.add_argument("--reference", type=Path, metavar="FILE", help="A picture to start from: PNG, JPEG, WebP.")
         parser.add_argument(
@@ -146,21 +147,3 @@ def _in_options(error: InvalidRequest) -> str:
         f"{_OPTION_OF_FIELD.get(name, '--' + name.replace('_', '-'))} {text}"
         for name, text in error.errors.items()
     )
-
-
-def _whole(text: str) -> int:
-    number = int(text)
-    if abs(number) > 2**64:  # Python's integers have no end, our numbers do
-        raise ValueError(text)
-    return number
-
-
-_whole.__name__ = "whole number"  # argparse puts it into its message
-
-
-def _lora(text: str) -> LoraChoice:
-    name, colon, weight = text.rpartition(":")
-    return LoraChoice(name, float(weight)) if colon else LoraChoice(text)
-
-
-_lora.__name__ = "NAME:WEIGHT"
