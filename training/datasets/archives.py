@@ -1,8 +1,8 @@
 """A ZIP that somebody sent, read without believing it.
 
 Nothing is unpacked to a path. What the archive claims about itself is compared with what is there: entries may not lie
-on top of each other (Fifield, "A better zip bomb", 2019), names may not lead anywhere, and every read is bounded by
-bytes that really came out.
+on top of each other (Fifield, "A better zip bomb", 2019), names may not lead anywhere, and every read, and all reads
+together, are bounded by bytes that really came out.
 """
 
 from __future__ import annotations
@@ -19,17 +19,45 @@ from training.datasets.sources import MAX_FILES, MAX_PHOTO_BYTES, Problem, Sourc
 
 MAX_DIRECTORY_BYTES = 8 * 1024 * 1024
 RATIO, RATIO_FROM = 100, 1024 * 1024  # pictures are packed already: nothing of 1 MB gets 100 times smaller
+# 20,000 photos of 2.5 MB. Pictures are packed already, so an honest ZIP unpacks to what it weighs; what many entries
+# below RATIO_FROM could make of a few hundred MB ends here.
+MAX_UNPACKED_BYTES = 50_000_000_000
 MAX_NAME = 1000
+_CHUNK = 1024 * 1024
 _END = struct.Struct("<4s4H2LH")
 _LOCAL_BYTES = 30
 NO_ARCHIVE = "is no ZIP archive that can be read, or it is damaged."
 _METHODS = {zipfile.ZIP_STORED, zipfile.ZIP_DEFLATED}
 
 
+class Unpacking:
+    """How much may come out: of one archive, or of all that come together."""
+
+    def __init__(self, most: int | None = None) -> None:
+        self._most = MAX_UNPACKED_BYTES if most is None else most
+        self._claimed = self._came = 0
+
+    def claim(self, size: int) -> None:
+        """What a directory says. Raises SourceProblem, and the archive takes nothing of the room then."""
+        if self._claimed + size > self._most:
+            raise SourceProblem(f"unpacks to more than {self._told()}; send it in parts.")
+        self._claimed += size
+
+    def count(self, size: int) -> None:
+        """What really came out. Raises NotAPicture."""
+        self._came += size
+        if self._came > self._most:
+            raise NotAPicture(f"is not unpacked: more than {self._told()} came out of the archive before it.")
+
+    def _told(self) -> str:
+        return f"{self._most / 1e9:g} GB"
+
+
 class Archive:
     """Raises SourceProblem where the archive as a whole is a trap or no archive."""
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, unpacking: Unpacking | None = None) -> None:
+        self._unpacking = unpacking or Unpacking()
         _check_end(path)
         self._zip = self._opened(path)
         self.problems: list[Problem] = []
@@ -37,6 +65,7 @@ class Archive:
         _check_places(self._zip)
         for entry in self._zip.infolist():
             self._add(entry)
+        self._unpacking.claim(sum(entry.file_size for entry in self._entries.values()))
         self.names = sorted(self._entries)
 
     @staticmethod
@@ -60,8 +89,7 @@ class Archive:
 
     def read(self, name: str, limit: int = MAX_PHOTO_BYTES) -> bytes:
         try:
-            with self._zip.open(self._entries[name]) as file:
-                data = file.read(limit + 1)
+            data = self._unpacked(self._entries[name], limit + 1)
         except (zipfile.BadZipFile, zlib.error, EOFError, NotImplementedError, RuntimeError, OSError) as error:
             raise NotAPicture("is damaged inside the archive.") from error
         if len(data) > limit:
@@ -69,6 +97,16 @@ class Archive:
         if len(data) != self._entries[name].file_size:
             raise NotAPicture("is damaged inside the archive.")
         return data
+
+    def _unpacked(self, entry: zipfile.ZipInfo, most: int) -> bytes:
+        self._unpacking.count(0)  # where no room is left, nothing more is begun
+        parts, length = [], 0
+        with self._zip.open(entry) as file:
+            while part := file.read(min(_CHUNK, most - length)):
+                self._unpacking.count(len(part))
+                parts.append(part)
+                length += len(part)
+        return b"".join(parts)
 
 
 def _check_end(path: Path) -> None:

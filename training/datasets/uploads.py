@@ -22,7 +22,7 @@ from django.utils.translation import gettext as _
 
 from shoesai.jobs import queue
 from shoesai.models import Job, User
-from training.datasets.archives import Archive
+from training.datasets.archives import Archive, Unpacking
 from training.datasets.models import Dataset, DatasetImport
 from training.datasets.sources import (
     MAX_FILES,
@@ -123,6 +123,7 @@ class Uploaded:
         self.problems: list[Problem] = []
         self._plain: dict[str, Path] = {}
         self._packed: dict[str, tuple[Files, str]] = {}
+        self._unpacking = Unpacking()
         files = list(self._listed(folder_of(upload)))
         archives = [(name, path) for name, path in files if _is_zip(path)]
         for name, path in archives:
@@ -151,7 +152,7 @@ class Uploaded:
 
     def _open(self, name: str, path: Path, *, alone: bool) -> None:
         try:
-            archive = without_wrapping(Archive(path))
+            archive = without_wrapping(Archive(path, self._unpacking))
         except SourceProblem as problem:
             self.problems.append(Problem(shown(name), str(problem)))
             return

@@ -20,6 +20,7 @@ from typing import Any
 from PIL import Image, PngImagePlugin
 
 from training.tests.pictures_for_tests import encoded
+from training.tests.read_bad_inputs import UNPACKED
 
 PNG = encoded()
 JPEG = encoded(kind="JPEG")
@@ -499,6 +500,12 @@ def _flat_bomb() -> bytes:
     return packed([(f"{number}.png", data) for number in range(40)], zipfile.ZIP_DEFLATED)
 
 
+def _sparse_bomb() -> bytes:
+    data = b"\x00" * 1_000_000
+    return packed([(f"{number}.png", data) for number in range(UNPACKED // len(data) + 1)], zipfile.ZIP_DEFLATED)
+
+
+of_zip("a bomb of entries below every other limit", _sparse_bomb, ZIP, "unpacks to more than 0.02 GB")
 of_zip("a flat bomb of 40 entries", _flat_bomb, "39.png", "100 times larger")
 of_zip("the same name twice", lambda: _twice("a.png", "a.png"), "a.png", "is there more than once", 1)
 of_zip(

@@ -17,6 +17,7 @@ import django
 import psutil
 
 MANIFEST = "cases.json"
+UNPACKED = 20_000_000  # what an archive may unpack to here, so that the trap stays small
 
 
 def write(root: Path) -> None:
@@ -60,9 +61,11 @@ class Peak:
 
 def read(root: Path) -> dict[str, Any]:
     django.setup()
+    from training.datasets import archives
     from training.datasets.sources import SourceProblem
     from training.importers import Report, read_photos, source_of
 
+    archives.MAX_UNPACKED_BYTES = UNPACKED
     results: dict[str, Any] = {}
     for name, written in json.loads((root / MANIFEST).read_text()).items():
         path = Path(written)

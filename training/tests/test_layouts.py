@@ -16,9 +16,12 @@ from typing import Any
 from django.core.management import CommandError, call_command
 
 from shoesai import files
+from shoesai.pictures import NotAPicture
+from training.datasets.archives import Archive, Unpacking
 from training.datasets.drafts import edit, open_draft
 from training.datasets.exporting import FORMATS, write_to, zip_of
 from training.datasets.freezing import freeze
+from training.datasets.sources import SourceProblem
 from training.importers import IMPORTERS, Report, read_photos, source_of
 from training.models import DatasetVersion
 from training.tests.datasets_for_tests import draft_of, frozen_of, plain
@@ -112,6 +115,32 @@ class ReadingTest(LayoutTestCase):
         )
         originals = [photo.original.mime if photo.original else None for photo in version.photos.all()]
         self.assertEqual(originals, ["image/jpeg", None])
+
+
+class UnpackingTest(LayoutTestCase):
+    """What comes out of archives is bounded in all."""
+
+    def archive(self, unpacking: Unpacking, name: str = "a") -> Archive:
+        path = self.folder / f"{name}.zip"
+        with zipfile.ZipFile(path, "w") as archive:
+            archive.writestr("a.png", bytes(1000))
+        return Archive(path, unpacking)
+
+    def test_it_counts_what_really_comes_out_and_not_what_the_directory_says(self) -> None:
+        archive = self.archive(Unpacking(2500))
+        self.assertEqual((len(archive.read("a.png")), len(archive.read("a.png"))), (1000, 1000))
+        with self.assertRaisesMessage(NotAPicture, "is not unpacked"):
+            archive.read("a.png")
+
+    def test_archives_that_come_together_share_it(self) -> None:
+        unpacking = Unpacking(2500)
+        kept = [self.archive(unpacking, "a"), self.archive(unpacking, "b")]
+        with self.assertRaisesMessage(SourceProblem, "unpacks to more than 2.5e-06 GB; send it in parts."):
+            self.archive(unpacking, "c")
+        self.assertEqual([len(archive.read("a.png")) for archive in kept], [1000, 1000])
+
+    def test_a_whole_studio_comes_through(self) -> None:
+        Unpacking().claim(20_000 * 2_500_000)
 
 
 class CommandTest(LayoutTestCase):
