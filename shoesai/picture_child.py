@@ -1,8 +1,8 @@
 """`python -m shoesai.picture_child`: makes pictures safe in a process of its own, whose memory has a limit.
 
-A picture that would take all memory, or never end, takes this process along and nothing else. Reads one line of JSON
-{"path", "out"}, writes the clean PNG to `out` and answers with a line {"width", "height"} or {"problem"}; until its
-stdin closes. Its words are English, as everything is that is kept.
+A picture that would take all memory, or never end, takes this process along and nothing else. It says {} when it is
+ready. Then it reads one line of JSON {"path", "out"}, writes the clean PNG to `out` and answers with a line
+{"width", "height"} or {"problem"}; until its stdin closes. Its words are English, as everything is that is kept.
 """
 
 from __future__ import annotations
@@ -23,6 +23,7 @@ def main() -> None:
     answer: dict[str, object]
     from shoesai.pictures import NotAPicture, read_picture
 
+    print("{}", flush=True)
     while line := sys.stdin.buffer.readline():
         asked = json.loads(line)
         try:

@@ -18,59 +18,79 @@ from collections.abc import Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from queue import SimpleQueue
+from typing import Any
 
 from django.conf import settings
 
 from shoesai.pictures import NotAPicture, Picture
 
 SECONDS = 5.0
+START_SECONDS = 120.0  # on a machine that is busy with other things; no picture is to blame for them
 AHEAD = 2  # pictures that wait for a child, for each child
 AHEAD_BYTES = 32 * 1024 * 1024  # and of all together, beyond the one at hand
 
 
+class GaveUp(Exception):
+    """The child hung, or died; another one takes its place."""
+
+
 class Reader:
-    """One child. `read` raises NotAPicture."""
+    """One child. `read` raises NotAPicture; and RuntimeError where no child can be started, which no picture causes."""
 
     def __init__(self, folder: str) -> None:
         self._path, self._out = Path(folder, f"{id(self)}"), Path(folder, f"{id(self)}.png")
         self._process: subprocess.Popen[bytes] | None = None
 
     def read(self, data: bytes) -> Picture:
-        answer = self._ask(data)
-        if answer is None:
-            raise NotAPicture(f"takes longer than {SECONDS:g} s or more memory than a picture may.")
+        self._path.write_bytes(data)  # through a pipe a large one would be in memory twice
+        self._start()
+        try:
+            answer = self._ask({"path": str(self._path), "out": str(self._out)})
+        except GaveUp as problem:
+            raise NotAPicture(str(problem)) from problem
         if "problem" in answer:
             raise NotAPicture(answer["problem"])
         return Picture(self._out.read_bytes(), answer["width"], answer["height"])
 
-    def _ask(self, data: bytes) -> dict | None:
-        """None when the child had to be given up."""
-        self._path.write_bytes(data)  # through a pipe a large one would be in memory twice
-        process = self._started()
-        assert process.stdin and process.stdout
+    def _ask(self, question: dict[str, str]) -> dict[str, Any]:
+        assert self._process and self._process.stdin
         try:
-            process.stdin.write(json.dumps({"path": str(self._path), "out": str(self._out)}).encode() + b"\n")
-            process.stdin.flush()
-            with selectors.DefaultSelector() as selector:
-                selector.register(process.stdout, selectors.EVENT_READ)
-                line = process.stdout.readline() if selector.select(SECONDS) else b""
+            self._process.stdin.write(json.dumps(question).encode() + b"\n")
+            self._process.stdin.flush()
         except BrokenPipeError:
-            line = b""
+            pass  # it has died, and the answer says so
+        return self._answer(SECONDS)
+
+    def _answer(self, seconds: float) -> dict[str, Any]:
+        """Raises GaveUp."""
+        assert self._process and self._process.stdout
+        with selectors.DefaultSelector() as selector:
+            selector.register(self._process.stdout, selectors.EVENT_READ)
+            if not selector.select(seconds):
+                self.close()
+                raise GaveUp(f"takes longer than {seconds:g} s.")
+        line = self._process.stdout.readline()
         if not line:
             self.close()
-            return None
+            raise GaveUp("takes more memory than a picture may, or breaks the program that decodes it.")
         return json.loads(line)
 
-    def _started(self) -> subprocess.Popen[bytes]:
-        if self._process is None or self._process.poll() is not None:
-            self._process = subprocess.Popen(
-                [sys.executable, "-m", "shoesai.picture_child"],
-                stdin=subprocess.PIPE,
-                stdout=subprocess.PIPE,
-                cwd=settings.BASE_DIR,
-                start_new_session=True,
-            )
-        return self._process
+    def _start(self) -> None:
+        """Until it is ready: what that takes is not the first picture's time."""
+        if self._process and self._process.poll() is None:
+            return
+        self.close()
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "shoesai.picture_child"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            cwd=settings.BASE_DIR,
+            start_new_session=True,
+        )
+        try:
+            self._answer(START_SECONDS)
+        except GaveUp as problem:
+            raise RuntimeError("The process that reads pictures does not start.") from problem
 
     def close(self) -> None:
         process, self._process = self._process, None

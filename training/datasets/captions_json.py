@@ -27,7 +27,7 @@ class Unreadable(Exception):
 
 
 def captions_of(files: Files, problems: list[Problem]) -> dict[str, str]:
-    """File name → caption, in order; a name with an unusable caption too, so that it is reported once."""
+    """File name → caption, in order; empty where it cannot be used, so that the photo is reported once."""
     if CAPTIONS not in files.names:
         problems.append(Problem(CAPTIONS, "is missing; it says what each photo shows."))
         return {}
@@ -49,7 +49,7 @@ def captions_of(files: Files, problems: list[Problem]) -> dict[str, str]:
         wrong = wrong_caption(caption)
         if wrong:
             problems.append(Problem(shown(key), wrong))
-        captions[key] = caption.strip() if isinstance(caption, str) else ""
+        captions[key] = "" if wrong else caption.strip()
     return captions
 
 

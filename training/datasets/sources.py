@@ -63,6 +63,9 @@ class Folder:
         if len(self._paths) >= MAX_FILES:
             raise SourceProblem(f"There are more than {MAX_FILES:,} files in this folder.")
         name = unicodedata.normalize("NFC", path.relative_to(self._root).as_posix())
+        if is_not_text(name):  # old disks and archives have names in other encodings
+            self.problems.append(Problem(shown(name), "has a name with characters that are not text."))
+            return
         self._paths[name + end] = path
 
     def read(self, name: str, limit: int = MAX_PHOTO_BYTES) -> bytes:

@@ -204,6 +204,13 @@ def _speaking(folder: Path) -> Path:
     return files(folder, {"good.png": PNG, "evil\x1b[2J.png": b"x"})
 
 
+@case("file: a name in an old encoding", "cal\\udce7ado.png", "not text", 1)
+def _old_name(folder: Path) -> Path:
+    root = files(folder, {"good.png": PNG})
+    (root / os.fsdecode("calçado.png".encode("latin-1"))).write_bytes(PNG)
+    return root
+
+
 of_files("folder: nothing in it but notes", {"notes.md": b"x"}, "notes.md", NOT_ONE)
 
 

@@ -15,6 +15,7 @@ from pytest_django.fixtures import Settings
 from shoesai import files
 from shoesai.models import Blob, User
 from training.datasets import archives
+from training.datasets.captions_json import wrong_caption
 from training.datasets.importing import import_into_draft, import_photos
 from training.datasets.sources import SourceProblem
 from training.importers import DatasetProblems, Report, read_photos, read_strictly, source_of
@@ -100,6 +101,7 @@ def test_what_comes_in_is_what_the_report_says_and_nothing_else_is_left(
     assert [photo.pk for photo in imported] == list(Photo.objects.order_by("position").values_list("pk", flat=True))
     assert len(imported) == report.images == CASES[name].good
     assert DatasetVersion.objects.count() == bool(imported)
+    assert [photo.caption for photo in imported if photo.caption and wrong_caption(photo.caption)] == []
     assert_every_byte_has_its_owner(data)
     assert everything_in(given) == before
     assert written or not imported, "the watch is deaf"
