@@ -54,7 +54,8 @@ class Watch:
 
     @contextmanager
     def writes(self) -> Iterator[list[str]]:
-        self._written = written = []
+        written: list[str] = []
+        self._written = written
         try:
             yield written
         finally:
