@@ -346,4 +346,4 @@ class ExportView(WorkshopView):
     def get(self, request: Request, id: UUID, number: int) -> HttpResponseBase:
         version = version_of(request, id, number)
         form = chosen(request, "format", list(FORMATS)) if "format" in request.query_params else "captions-json"
-        return version_bytes(version, form)
+        return version_bytes(request._request, version, form)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 from collections.abc import Iterable, Iterator
 from itertools import chain
 from typing import Any
@@ -20,6 +21,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from shoesai.api import (
+    IDEMPOTENCY_KEY,
     JOB_EXAMPLE,
     MAX_PAGE_SIZE,
     PAGE_PARAMETERS,
@@ -27,6 +29,7 @@ from shoesai.api import (
     ApiView,
     chosen,
     found,
+    idempotency_key,
     some_text,
     whole_number,
 )
@@ -186,6 +189,7 @@ class UploadView(WorkshopView):
             "application/octet-stream": OpenApiTypes.BINARY,
         },
         parameters=[
+            IDEMPOTENCY_KEY,
             OpenApiParameter(
                 "name",
                 {"type": "string", "minLength": 1, "maxLength": MAX_FILE_NAME},
@@ -196,12 +200,14 @@ class UploadView(WorkshopView):
             OpenApiExample("a job", value={"job": {**JOB_EXAMPLE.value, "kind": "import_dataset"}},
                            response_only=True, status_codes=["202"]),
         ],
-        responses={202: StartedJobSerializer, **documented(400, 401, 403, 404, 413, 429)},
+        responses={202: StartedJobSerializer, **documented(400, 401, 403, 404, 413, 422, 429)},
     )  # fmt: skip
     def post(self, request: Request, id: UUID) -> Response:
         dataset = visible_dataset(request, id)
-        name = _file_name(request.query_params.get("name"))
+        name, key = _file_name(request.query_params.get("name")), idempotency_key(request)
         data = request.data
+        if "Transfer-Encoding" in request.headers:
+            raise ValidationError({"Content-Length": _("is required: a body in chunks is not read.")})
         if isinstance(data, MultiValueDict):
             name, chunks = self._of_form(request, name)
         elif "stream" not in data:
@@ -209,8 +215,8 @@ class UploadView(WorkshopView):
         elif not name:
             raise ValidationError({"name": _("is required.")})
         else:
-            chunks = iter(lambda: data["stream"].read(CHUNK), b"")
-        return started(_queued(caller(request), dataset, name, _of_known_kind(chunks)))
+            chunks = in_full(data["stream"], int(request.META["CONTENT_LENGTH"]))
+        return started(_queued(caller(request), dataset, name, _of_known_kind(chunks), key))
 
     def _of_form(self, request: Request, name: str) -> tuple[str, Iterator[bytes]]:
         """What came, and what it is called. Raises ValidationError."""
@@ -250,12 +256,27 @@ def _of_known_kind(chunks: Iterable[bytes]) -> Iterator[bytes]:
     return chain([start], rest)
 
 
-def _queued(user: User, dataset: Dataset, name: str, chunks: Iterable[bytes]) -> Job:
-    """The import of this file. Raises QuotaReached; nothing is left then."""
-    begun = uploads.begin(user, dataset, name)
+def in_full(stream: Any, length: int) -> Iterator[bytes]:
+    """Raises ValidationError where the sender stopped in the middle; servers say nothing of that."""
+    for chunk in iter(lambda: stream.read(CHUNK), b""):
+        length -= len(chunk)
+        yield chunk
+    if length > 0:
+        raise ValidationError({"file": _("did not come to its end; send it again.")})
+
+
+def _queued(user: User, dataset: Dataset, name: str, chunks: Iterable[bytes], key: str | None) -> Job:
+    """The import of this file. Raises QuotaReached and KeyReused; nothing is left then."""
+    begun, digest = uploads.begin(user, dataset, name), hashlib.sha256(f"{dataset.pk}/{name}/".encode())
+
+    def digested() -> Iterator[bytes]:
+        for chunk in chunks:
+            digest.update(chunk)
+            yield chunk
+
     try:
-        uploads.add_file(begun, name, chunks)
-        return uploads.start(begun)
+        uploads.add_file(begun, name, digested())
+        return uploads.start(begun, idempotency_key=key, request_digest=digest.hexdigest())
     except BaseException as error:
         uploads.forget(begun)
         begun.delete()

@@ -68,4 +68,4 @@ def export(request: HttpRequest, dataset_id: UUID, number: int, form: str) -> Ht
     version = get_object_or_404(page.dataset.versions, number=number)
     if form not in FORMATS:
         raise Http404
-    return version_bytes(version, form)
+    return version_bytes(request, version, form)

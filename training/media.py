@@ -54,10 +54,11 @@ def photo_bytes(request: HttpRequest, photo: Photo, *, small: bool) -> HttpRespo
     )
 
 
-def version_bytes(version: DatasetVersion, form: str) -> HttpResponseBase:
+def version_bytes(request: HttpRequest, version: DatasetVersion, form: str) -> HttpResponseBase:
     """`form` is a key of `exporting.FORMATS`. Made while it goes out; its length is known before."""
     length, chunks = zip_of(version, form)
-    response = StreamingHttpResponse(chunks, content_type="application/zip")
+    asked_only = request.method == "HEAD"
+    response = StreamingHttpResponse(() if asked_only else chunks, content_type="application/zip")
     name = f"{slugify(version.dataset.name) or 'dataset'}-v{version.number}-{form}.zip"
     response["Content-Length"] = str(length)
     response["Content-Disposition"] = str(content_disposition_header(True, name))

@@ -81,16 +81,29 @@ def add_file(upload: DatasetImport, name: str, chunks: Iterable[bytes]) -> None:
 
 
 @transaction.atomic
-def start(upload: DatasetImport) -> Job:
-    """Raises UploadProblem when nothing came, and QueueFull."""
+def start(upload: DatasetImport, *, idempotency_key: str | None = None, request_digest: str = "") -> Job:
+    """Raises UploadProblem when nothing came, QueueFull and KeyReused.
+
+    Where the same request has made a job before, it is that job, and this upload is forgotten.
+    """
     upload = DatasetImport.objects.select_for_update(of=("self",)).get(pk=upload.pk)
     if upload.job_id:
         return Job.objects.get(pk=upload.job_id)
     if not (folder_of(upload) / _NAMES).is_file():
         raise UploadProblem(_("No file has come; choose some photos or a ZIP."))
-    upload.job = queue.enqueue(
-        owner=upload.owner, team=upload.dataset.team, kind="import_dataset", spec={"import": str(upload.pk)}
-    )
+    with queue.accepting(upload.owner):
+        if earlier := queue.job_for_key(upload.owner, idempotency_key, request_digest):
+            forget(upload)
+            upload.delete()
+            return earlier
+        upload.job = queue.enqueue(
+            owner=upload.owner,
+            team=upload.dataset.team,
+            kind="import_dataset",
+            spec={"import": str(upload.pk)},
+            idempotency_key=idempotency_key,
+            request_digest=request_digest,
+        )
     upload.save(update_fields=["job"])
     return upload.job
 

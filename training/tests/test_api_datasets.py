@@ -14,11 +14,13 @@ from django.db import connection
 from django.test import Client, override_settings
 from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
+from rest_framework.exceptions import ValidationError
 
 from shoesai.jobs import tasks
 from shoesai.models import Job, Team
 from shoesai.testing import BaseTestCase
 from shoesai.tests.api_client import client_of, fields_of
+from training.dataset_photo_api import in_full
 from training.datasets import drafts, uploads
 from training.datasets.drafts import edit, open_draft
 from training.models import Dataset, DatasetImport, DatasetVersion, Finding, Photo
@@ -222,6 +224,8 @@ class VersionTests(ApiTestCase):
             self.assertIn(f"casual-v1-{form}.zip", response["Content-Disposition"])
             with zipfile.ZipFile(io.BytesIO(data)) as archive:
                 self.assertIn(inside, archive.namelist())
+            asked = self.api.head(f"{self.url}/export?format={form}")
+            self.assertEqual((asked["Content-Length"], asked.getvalue()), (str(len(data)), b""))
 
     def test_findings_are_what_the_doctor_found(self) -> None:
         version = frozen_of(self.alice, [drawn(1), drawn(1)], name="twins")
@@ -406,6 +410,27 @@ class UploadTests(ApiTestCase):
                 self.assertEqual(kind_of(response), (413, "body-too-large"))
                 self.assertEqual(list(fields_of(response)), ["file"])
         self.assertFalse(DatasetImport.objects.exists() or Job.objects.exists())
+
+    def test_the_same_key_with_the_same_file_is_the_same_job(self) -> None:
+        def send(data: bytes, name: str = "a.png") -> Any:
+            headers = {"Idempotency-Key": "upload-1"}
+            return self.api.generic(
+                "POST", f"{self.url}?name={name}", data, "application/octet-stream", headers=headers
+            )
+
+        first, again = send(encoded()), send(encoded())
+        self.assertEqual((again.status_code, again.json()["job"]["id"]), (202, first.json()["job"]["id"]))
+        for other in (send(encoded(colour=7)), send(encoded(), "b.png")):
+            self.assertEqual(kind_of(other), (422, "idempotency-key-reused"))
+        upload = DatasetImport.objects.get()
+        self.assertEqual([folder.name for folder in uploads.folder_of(upload).parent.iterdir()], [str(upload.pk)])
+
+    def test_a_body_that_stops_in_the_middle_or_has_no_length_is_refused(self) -> None:
+        with self.assertRaisesMessage(ValidationError, "did not come to its end"):
+            list(in_full(io.BytesIO(b"half"), 8))
+        headers = {"Transfer-Encoding": "chunked"}
+        response = self.api.generic("POST", f"{self.url}?name=a.png", b"", "image/png", headers=headers)
+        self.assertEqual(list(fields_of(response)), ["Content-Length"])
 
     def test_who_has_too_many_jobs_is_asked_to_come_again(self) -> None:
         with override_settings(JOB_MAX_QUEUED_PER_USER=0):
