@@ -2,7 +2,8 @@
 
 Photos of a catalogue have the same shapes, so the perceptual hash only says who may be meant, and small copies decide:
 laid over each other, moved by up to a pixel, they have to agree in colour too. All pairs are looked at, block by block
-in NumPy: 20,000 photos are 200 million pairs, which is seconds of XOR and one matrix product.
+in NumPy: 20,000 photos are 200 million pairs, which is seconds of XOR and one matrix product. Small copies stay bytes
+until they are compared, because 20,000 of them as numbers would be 140 MB, and what is made of them as much again.
 """
 
 from __future__ import annotations
@@ -20,7 +21,8 @@ COARSE: Final = 12.0  # root mean square at 6 × 6 pixels, before anything is mo
 FINE: Final = 0.1  # at 24 × 24, of the pictures' own contrast; two shoes that only resemble each other begin there
 LEAST_CONTRAST: Final = 6.0  # of an empty picture's
 LEVEL: Final = 200.0  # every copy is brought to this mean, so that a little more light does not count
-BLOCK: Final = 1024
+BLOCK: Final = 128  # beside 20,000 others: 10 MB for each number of a pair
+PAIRS: Final = 512  # laid over each other at once
 
 Floats = NDArray[np.float32]
 
@@ -30,17 +32,27 @@ def groups_of_alike(hashes: Sequence[int], copies: Sequence[bytes]) -> list[list
     if len(hashes) < 2:
         return []
     bits = np.array(hashes, dtype=np.uint64)
-    fine = _levelled(copies)
-    contrast = _contrast(fine)
+    coarse, contrast = _looked_at_coarsely(copies)
     parent = list(range(len(hashes)))
-    for first, second in _candidates(bits, _coarse(fine)):
-        same = _distance(fine[first], fine[second]) <= FINE * np.sqrt(contrast[first] * contrast[second])
+    for first, second in _candidates(bits, coarse):
+        apart = _distance(_levelled([copies[place] for place in first]), _levelled([copies[place] for place in second]))
+        same = apart <= FINE * np.sqrt(contrast[first] * contrast[second])
         for one, other in zip(first[same].tolist(), second[same].tolist(), strict=True):
             _join(parent, one, other)
     found: dict[int, list[int]] = {}
     for place in range(len(parent)):
         found.setdefault(_root(parent, place), []).append(place)
     return [group for group in found.values() if len(group) > 1]
+
+
+def _looked_at_coarsely(copies: Sequence[bytes]) -> tuple[Floats, Floats]:
+    """What is kept of all pictures at once: `_coarse` and `_contrast`."""
+    coarse, contrast = [], []
+    for begin in range(0, len(copies), PAIRS):
+        fine = _levelled(copies[begin : begin + PAIRS])
+        coarse.append(_coarse(fine))
+        contrast.append(_contrast(fine))
+    return np.concatenate(coarse), np.concatenate(contrast)
 
 
 def _levelled(copies: Sequence[bytes]) -> Floats:
@@ -64,7 +76,7 @@ def _coarse(fine: Floats) -> Floats:
 
 
 def _candidates(bits: NDArray[np.uint64], coarse: Floats) -> Iterator[tuple[NDArray[np.intp], NDArray[np.intp]]]:
-    """Places of pairs that may be alike, at most some thousands at once."""
+    """Places of pairs that may be alike, at most PAIRS at once."""
     length = (coarse**2).sum(1)
     most = COARSE**2 * coarse.shape[1]
     for begin in range(0, len(bits), BLOCK):
@@ -73,8 +85,8 @@ def _candidates(bits: NDArray[np.uint64], coarse: Floats) -> Iterator[tuple[NDAr
         near = apart <= most
         near &= np.bitwise_count(bits[begin:end, None] ^ bits[None, begin:]) <= HAMMING
         rows, columns = np.nonzero(np.triu(near, 1))
-        for part in range(0, len(rows), 4 * BLOCK):
-            yield rows[part : part + 4 * BLOCK] + begin, columns[part : part + 4 * BLOCK] + begin
+        for part in range(0, len(rows), PAIRS):
+            yield rows[part : part + PAIRS] + begin, columns[part : part + PAIRS] + begin
 
 
 def _distance(first: Floats, second: Floats) -> Floats:
