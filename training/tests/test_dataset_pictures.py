@@ -88,6 +88,7 @@ def test_the_story_is_photographed(studio: Studio, tmp_path: Path) -> None:  # n
     page.get_by_role("progressbar").first.wait_for()
     tasks.run_next("gpu")
     page.get_by_text(re.compile(r"\d+ proposals? waits?\.")).wait_for()
+    page.reload()  # without the tray that still tells of it
     take(page, "captions")
     page.get_by_role("button", name="Accept those shown").click()
     for caption in page.locator("[data-caption] textarea").all():
