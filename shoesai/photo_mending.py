@@ -13,17 +13,22 @@ from django.utils.translation import gettext as _
 from numpy.typing import NDArray
 from PIL import Image, ImageFilter
 
-from shoesai.photo_checks import box_of, fitted_backdrop, measure, pixels, segment_shoe
+from shoesai.photo_checks import box_of, closed, fitted_backdrop, measure, pixels, rgb_to_lab, segment_shoe
 
 LONGEST: Final = 2048  # four times what models learn from; larger ones are made smaller
 LOOK: Final = 256  # the copy on which shoe and background are told apart
 ROUGH: Final = 0.06  # `border_roughness` from which a background is a pattern
 LEAST_LEVEL: Final = 60  # a background darker than this has colours that cannot be divided out
+PALE: Final = 240  # a background lighter than this hardly changes
+SOLID: Final = 0.9  # of a shoe's outline is found where it differs from its background; less is a shoe with holes
+DIFFERS: Final = 25.0  # CIELAB: nearer to the background, holes are where they have the same colour
 NOISE, SURE = 8.0, 32.0  # how far a pixel is from the background before it may be, and is, shoe (0..255)
 PAPER: Final = 0.965  # of the background's level: lighter is paper, darker may be the soft shadow
 FILL: Final = 0.82  # the catalogue's
+ENOUGH: Final = 0.5  # still a picture of a shoe
 MOST_ENLARGED: Final = 2.0
 BRIGHT: Final = 0.97
+DROWNED: Final = 0.5  # of the shoe is black, though there is light in the picture
 MOST_LIGHT: Final = 12.0  # in linear light: three and a half stops; more brings up nothing but noise
 
 Floats = NDArray[np.float32]
@@ -45,6 +50,8 @@ def whitened(picture: Image.Image) -> Image.Image:
     mask = segment_shoe(pixels(small))
     if not mask.any():
         raise CannotMend(_("No shoe was found that white could be put behind."))
+    if back.min() < PALE and _blends(pixels(small), back, mask):
+        raise CannotMend(_("The shoe has nearly the colour of its background, so it cannot be told from it safely."))
     backdrop = _enlarged(back, picture.size)
     rgb = np.asarray(picture, dtype=np.float32)
     shoe = _cover(rgb, backdrop, mask)[..., None]
@@ -64,6 +71,8 @@ def reframed(picture: Image.Image) -> Image.Image:
         raise CannotMend(_("No shoe was found that could be put into the middle."))
     if min(left, top, 1 - right, 1 - bottom) <= 0:
         raise CannotMend(_("The shoe leaves the picture; what lies outside cannot be brought back."))
+    if max(right - left, bottom - top) * MOST_ENLARGED < ENOUGH:
+        raise CannotMend(_("The shoe is too small: enlarged to a catalogue's size it would have no detail."))
     scale = min(FILL / max(right - left, bottom - top), MOST_ENLARGED)
     width, height = white.size
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
@@ -77,18 +86,26 @@ def reframed(picture: Image.Image) -> Image.Image:
 def levelled(picture: Image.Image) -> Image.Image:
     """More light, until the brightest parts are as bright as paper; added as a lamp would (in linear light)."""
     picture = _within(picture)
-    brightest = measure(picture).brightest
-    light = (BRIGHT / max(brightest, 1e-3)) ** 2.2
+    found = measure(picture)
+    light = (BRIGHT / max(found.brightest, 1e-3)) ** 2.2
     if light > MOST_LIGHT:
         raise CannotMend(_("The picture is too dark: brightening it would bring up noise and no shoe."))
+    if light <= 1.02 and found.crushed < DROWNED:
+        return picture
     if light <= 1.02:  # bright paper behind a shoe that drowns in black
         table = [255 * (value / 255) ** (1 / 1.6) for value in range(256)]
     else:
         table = [min(255.0, 255 * ((value / 255) ** 2.2 * light) ** (1 / 2.2)) for value in range(256)]
-    return picture.convert("RGB").point([round(value) for value in table] * 3)
+    return picture.point([round(value) for value in table] * 3)
 
 
 # --- pieces -------------------------------------------------------------------------------------------------
+def _blends(rgb: NDArray[np.uint8], back: NDArray[np.float64], mask: NDArray[np.bool_]) -> bool:
+    """Only parts of the shoe were found, and those hardly differ: what lies between them would be made white."""
+    differs = np.sqrt(((rgb_to_lab(rgb[mask]) - rgb_to_lab(back[mask])) ** 2).sum(-1))
+    return bool(mask.sum() < SOLID * closed(mask).sum() and np.median(differs) < DIFFERS)
+
+
 def _cover(rgb: Floats, backdrop: Floats, mask: NDArray[np.bool_]) -> Floats:
     """How much of each pixel is shoe, [height, width] in 0..1: all of it inside, as far as it differs at the rim."""
     height, width = rgb.shape[:2]
