@@ -64,8 +64,8 @@ def test_the_story_is_photographed(studio: Studio, tmp_path: Path) -> None:  # n
     take(page, "upload")
     page.get_by_role("button", name="Import photos").click()
     page.wait_for_url(re.compile(r"/datasets/[0-9a-f-]{36}/$"))
-    while tasks.run_next("cpu"):  # the import, and the check that it asks for
-        pass
+    for _job in ("the import", "the check that it asks for"):
+        tasks.run_next("cpu")
     page.locator(".photo").first.wait_for()
     page.reload()
     take(page, "photos")
