@@ -9,7 +9,7 @@ Augmentation: the job as a worker does it (engine child, stored files, rows, rec
 torchvision and Pillow, which only writes PNG files. The engine's start is not counted, as it stays warm.
 Import: from a folder into a draft (decoding in children, hashes, fsync, rows), beside a loop that opens each file with
 Pillow, turns it upright, makes it RGB and writes a PNG with its caption. A PNG of nothing but RGB stays as it is here.
-Doctor: the whole check of a draft that was never measured (15 checks, rows), beside a loop with an average hash,
+Doctor: the whole check of a draft that was never measured (16 checks, rows), beside a loop with an average hash,
 Laplacian variance and whiteness of the border, and all pairs of hashes compared in Python.
 
 `--scale 20000` makes that many photos of 160 px, imports and checks them, and tells seconds and the most memory that
