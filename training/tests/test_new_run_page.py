@@ -68,7 +68,7 @@ class BeginningTest(NewRunCase):
 
     def test_without_photos_it_says_how_to_get_some(self) -> None:
         self.client.force_login(self.charlie)
-        self.assertContains(self.client.get(NEW), "import_dataset")
+        self.assertContains(self.client.get(NEW), reverse("datasets"))
 
     def test_every_setting_has_a_field_and_words_of_its_own(self) -> None:
         page = self.client.get(NEW).content.decode()

@@ -567,5 +567,5 @@ class RunListTest(BaseTestCase):
         self.client.force_login(self.charlie)
         page = self.client.get(reverse("training"))
         self.assertContains(page, "No runs yet")
-        self.assertContains(page, "import_dataset")
+        self.assertContains(page, reverse("datasets"))
         self.assertContains(page, reverse("training-new"))
