@@ -253,6 +253,11 @@ def kilobytes(client: Client, address: str) -> float:
     return round(sum(seen.values()) / 1000, 1)
 
 
+def _cell(value: Any) -> str:
+    """What has no naive peer has a dash."""
+    return value if isinstance(value, str) else f"{value:,}"
+
+
 def show(report: dict[str, Any]) -> None:
     console = Console()
     seen = f"{report['visible']:,} of them visible on {report['shelves']:,} shelves"
@@ -261,7 +266,7 @@ def show(report: dict[str, Any]) -> None:
     for column in columns:
         table.add_column(column, justify="left" if column == "case" else "right")
     for case in report["cases"]:
-        table.add_row(*[f"{case[column]:,}" if column != "case" else case[column] for column in columns])
+        table.add_row(*[_cell(case.get(column, "–")) for column in columns])
     console.print(table)
     console.print("ZIP:", report["zip"])
     console.print("CSS + JS, kB:", report["page_kilobytes"])
