@@ -17,12 +17,12 @@ from PIL import Image
 from gallery.answers import refused
 from gallery.archives import Archive, archive_of, metadata_file
 from gallery.arranging import in_collection
-from gallery.contact_sheet import MOST, Frame, sheet
 from gallery.judging import Images
 from gallery.models import Collection
 from gallery.rows import FORMATS
 from gallery.selection import selection_of
 from gallery.web import uuid_or_404
+from generation.contact_sheet import MOST, Frame, sheet
 from generation.models import GeneratedImage
 from shoesai import files
 from shoesai.auth import caller

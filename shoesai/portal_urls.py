@@ -42,4 +42,5 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("jobs/<uuid:pk>/preview/", views.job_preview, name="job-preview"),
     path("datasets/", include("training.dataset_urls")),
     path("training/", include("training.urls")),
+    path("evaluation/", include("evaluation.urls")),
 ]

@@ -141,6 +141,9 @@ CACHES = {
 # --- captions ---------------------------------------------------------------------------------------------------
 # A captioning model of transformers (BLIP and its like): a folder, or a hub id whose files are on the worker's machine.
 CAPTION_MODEL = env.str("SHOESAI_CAPTION_MODEL", "")
+# The standard extractors' weights: a folder of CLIP ViT-B/32 and pytorch-fid's file of Inception-v3, with their hashes
+CLIP, CLIP_SHA256 = env.str("SHOESAI_CLIP", ""), env.str("SHOESAI_CLIP_SHA256", "")
+INCEPTION, INCEPTION_SHA256 = env.str("SHOESAI_INCEPTION", ""), env.str("SHOESAI_INCEPTION_SHA256", "")
 CAPTION_CLIP = str(BASE_DIR / "shoesai" / "starter" / "weights" / "clip")
 
 # --- jobs -------------------------------------------------------------------------------------------------------

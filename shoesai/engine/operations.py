@@ -31,6 +31,7 @@ OPERATIONS: dict[str, Operation] = {
     "merge_lora": Operation("shoesai.engine.merge.merge_lora", specs.MergeSpec, specs.MergeInputs),
     "check_lora": Operation("shoesai.engine.lora_check.check_lora", specs.CheckLoraSpec, specs.CheckLoraInputs),
     "caption": Operation("shoesai.engine.captioner.caption", specs.CaptionSpec, specs.CaptionInputs),
+    "evaluate": Operation("shoesai.engine.evaluator.evaluate", specs.EvaluateSpec, specs.EvaluateInputs),
     "augment": Operation("shoesai.engine.augment.augment", specs.AugmentSpec, specs.AugmentInputs),
 }
 

@@ -424,6 +424,53 @@ class CaptionInputs(Spec):
     pictures: tuple[PictureInput, ...]
 
 
+EXTRACTORS = ("auto", "starter", "clip", "inception")
+
+
+@dataclass(frozen=True)
+class EvaluateSpec(Spec):
+    """How pictures are measured. "auto" takes the standard extractors where their weights are named, and the starter's
+    CLIP else; `samples` and `seed` are the bootstrap's.
+    """
+
+    extractors: tuple[str, ...] = ("auto",)
+    samples: int = 1000
+    seed: int = 0
+    version: int = 1
+
+    def __post_init__(self) -> None:
+        for name in self.extractors:
+            _require("extractors", name in EXTRACTORS, f"some of {', '.join(EXTRACTORS)}")
+        _require("extractors", bool(self.extractors), "at least one")
+        _require("samples", 10 <= self.samples <= 100_000, "between 10 and 100,000")
+
+
+@dataclass(frozen=True)
+class EvaluatePicture(Spec):
+    """`key` is what answers call it; a reference needs no prompt."""
+
+    key: str
+    path: str
+    prompt: str = ""
+
+
+@dataclass(frozen=True)
+class EvaluateInputs(Spec):
+    """`references` are photos that were never learned from, `training` those that may have been copied; the others are
+    folders and files of weights with the beginning of the hash that they must have, empty where they are not here.
+    """
+
+    pictures: tuple[EvaluatePicture, ...]
+    references: tuple[EvaluatePicture, ...] = ()
+    training: tuple[EvaluatePicture, ...] = ()
+    cache_dir: str = ""
+    starter_clip: str = ""
+    clip: str = ""
+    clip_sha256: str = ""
+    inception: str = ""
+    inception_sha256: str = ""
+
+
 AUGMENT_RECIPES = ("rotations", "product")
 # What a photo of a product bears: beyond these a variant is another photo, or none.
 MAX_ROTATION = 30.0

@@ -35,6 +35,7 @@ KINDS: dict[str, Kind] = {
         "gpu", "training.tasks.train_lora", priority=10, on_change="training.services.follow_job", yields=True
     ),
     "expand_dataset": Kind("gpu", "generation.expansion_tasks.expand_dataset", priority=10, yields=True),
+    "evaluate": Kind("gpu", "evaluation.tasks.evaluate", priority=5, yields=True),
     "measure_training": Kind("gpu", "training.tasks.measure_training", priority=0),
     "add_base_model": Kind("cpu", "training.tasks.add_base_model", priority=10),
     "merge_lora": Kind("cpu", "training.tasks.merge_lora", priority=10),

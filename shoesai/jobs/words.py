@@ -8,6 +8,7 @@ KIND_LABELS = {
     "generate": _("Generation"),
     "recreate": _("Re-creation"),
     "train": _("Training"),
+    "evaluate": _("Evaluation"),
     "measure_training": _("Measurement"),
     "add_base_model": _("Base model"),
     "merge_lora": _("Merged pipeline"),

@@ -126,7 +126,7 @@ def job_tray(context: RequestContext) -> dict[str, Any]:
 
 
 # The first part of an address, and the rail's entry that it belongs to.
-SECTIONS = {"collections": "gallery", "trash": "gallery", "searches": "gallery", "": "home"}
+SECTIONS = {"evaluation": "training", "collections": "gallery", "trash": "gallery", "searches": "gallery", "": "home"}
 
 
 @register.simple_tag(takes_context=True)

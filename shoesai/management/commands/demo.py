@@ -18,7 +18,7 @@ from rich.progress import track
 from rich.table import Table
 
 from evaluation.catalogue_look import CatalogueLook, catalogue_look
-from gallery.contact_sheet import grid_sheet
+from generation.contact_sheet import grid_sheet
 from generation.models import Generation
 from generation.services import GenerationRequest, request_generation
 from shoesai import files

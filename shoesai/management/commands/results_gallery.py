@@ -12,7 +12,7 @@ from typing import Any, Final
 from django.core.management.base import CommandError, CommandParser
 from PIL import Image
 
-from gallery.contact_sheet import grid_sheet, webp_within
+from generation.contact_sheet import grid_sheet, webp_within
 from generation.models import Generation
 from generation.references import keep_reference
 from generation.services import GenerationRequest, InvalidRequest, request_generation
