@@ -16,7 +16,9 @@ SENSITIVE = ["shoesai/tests/test_queue.py", "training/tests", "generation/tests"
 # These spend their time in the engine, on files and in pages, and ask nothing of a database that others do not.
 ELSEWHERE = [
     f"training/tests/test_{name}.py"
-    for name in ("base_models", "charts", "exports", "importers", "lora_commands", "terminal_alone", "work")
+    for name in (
+        "base_models", "charts", "doctor_measured", "exports", "importers", "lora_commands", "terminal_alone", "work",
+    )
 ]
 SIDE_BY_SIDE = ["--numprocesses", "2", "--dist", "loadfile"]
 QUICK = "not slow and not browser and not cluster"
