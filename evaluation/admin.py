@@ -64,7 +64,7 @@ class PictureCheckAdmin(ReadOnly, admin.ModelAdmin):
 
 @admin.register(ChannelVerdict)
 class ChannelVerdictAdmin(ReadOnly, admin.ModelAdmin):
-    list_display = ["image", "profile", "passed", "broken"]
+    list_display = ["image", "profile", "passed"]
     list_select_related = ["image__generation"]
     list_filter = ["profile", "passed"]
     search_fields = ["image__generation__prompt"]

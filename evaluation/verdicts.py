@@ -74,23 +74,27 @@ def judge(image: GeneratedImage) -> bool:
 
 
 def keep_verdicts(image: GeneratedImage, facts: Facts) -> None:
-    told = {name: broken_rules(profile, facts) for name, profile in PROFILES.items()}
-    verdicts = [
-        ChannelVerdict(image=image, profile=name, passed=passes(PROFILES[name], broken), broken=broken)
-        for name, broken in told.items()
-    ]
+    told = [_told(profile, facts) for profile in PROFILES.values()]
+    verdicts = [ChannelVerdict(image=image, profile=one["profile"], passed=one["passed"]) for one in told]
     kept = {name: _kept(value) for name, value in facts.items()}
     with transaction.atomic():
         PictureCheck.objects.update_or_create(
             image=image,
-            defaults={"edition": EDITION, "rules": edition(), "facts": kept, "judged_at": timezone.now()},
-        )
+            defaults={
+                "edition": EDITION, "rules": edition(), "facts": kept, "verdicts": told, "judged_at": timezone.now(),
+            },
+        )  # fmt: skip
         ChannelVerdict.objects.bulk_create(
             verdicts,
             update_conflicts=True,
             unique_fields=["image", "profile"],
-            update_fields=["passed", "broken"],
+            update_fields=["passed"],
         )
+
+
+def _told(profile: Profile, facts: Facts) -> dict[str, Any]:
+    broken = broken_rules(profile, facts)
+    return {"profile": profile.name, "passed": passes(profile, broken), "broken": broken}
 
 
 # --- many -----------------------------------------------------------------------------------------------------------

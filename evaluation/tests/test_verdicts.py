@@ -11,6 +11,7 @@ from PIL import Image
 
 from evaluation.models import ChannelVerdict, PictureCheck
 from evaluation.profiles import PROFILES
+from evaluation.verdict_models import Told
 from evaluation.verdicts import judge, unjudged
 from generation.models import GeneratedImage
 from generation.services import GenerationRequest, keep_image, request_generation
@@ -30,6 +31,10 @@ def catalogue_image(owner: User, prompt: str = "red leather sneakers", size: int
     Job.objects.filter(pk=generation.job_id).update(state=Job.State.SUCCEEDED)
     picture = draw.draw_catalogue(SHOE, 3, size)
     return keep_image(generation=generation, seq=0, seed=generation.first_seed, picture=picture, seconds=0.1)
+
+
+def told_of(image: GeneratedImage, profile: str) -> Told:
+    return next(told for told in image.photo_check.told if told.profile == profile)
 
 
 class AfterAGenerationTest(BaseTestCase):
@@ -73,23 +78,23 @@ class VerdictTest(BaseTestCase):
     def test_reasons_are_sentences_with_the_numbers(self) -> None:
         image = catalogue_image(self.alice)
         judge(image)
-        amazon = image.channel_verdicts.get(profile="amazon-main")
+        amazon = told_of(image, "amazon-main")
         self.assertFalse(amazon.passed)
         self.assertIn("256 pixels on the longer side; zoom needs 1000.", amazon.why)
-        google = image.channel_verdicts.get(profile="google-merchant")
+        google = told_of(image, "google-merchant")
         self.assertEqual(google.why, ["256 pixels on the shorter side; from 31 January 2027 at least 500."])
         self.assertIn("256 pixels on the shorter side; 1500 are advised.", google.advice)
 
     def test_the_colour_is_held_against_the_prompt(self) -> None:
         image = catalogue_image(self.alice, prompt="green leather sneakers")
         judge(image)
-        words = image.channel_verdicts.get(profile="house").why
+        words = told_of(image, "house").why
         self.assertEqual(words, ["The shoe has another colour than the prompt asks for: red ≠ green."])
 
     def test_an_empty_picture_has_one_fault(self) -> None:
         image = finished_generation(self.alice).images.get()
         judge(image)
-        self.assertEqual(image.channel_verdicts.get(profile="house").why, ["No shoe was found."])
+        self.assertEqual(told_of(image, "house").why, ["No shoe was found."])
 
     def test_a_rule_that_changes_makes_old_verdicts_stale(self) -> None:
         image = catalogue_image(self.alice)
@@ -102,7 +107,7 @@ class VerdictTest(BaseTestCase):
         self.assertEqual(ChannelVerdict.objects.count(), len(PROFILES))
 
     def test_a_verdict_of_a_profile_that_is_gone_still_shows(self) -> None:
-        verdict = ChannelVerdict(profile="old-channel", passed=False, broken=[{"rule": 0, "value": 1}])
+        verdict = Told(profile="old-channel", passed=False, broken=[{"rule": 0, "value": 1}])
         self.assertEqual((verdict.label, verdict.why, verdict.advice), ("old-channel", [], []))
 
 
