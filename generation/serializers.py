@@ -167,7 +167,7 @@ class ImageSerializer(serializers.ModelSerializer):
     url = serializers.SerializerMethodField(help_text="The PNG.")
     job = serializers.UUIDField(source="generation.job_id")
     metadata = serializers.SerializerMethodField()
-    parent = serializers.UUIDField(
+    mended_from = serializers.UUIDField(
         source="parent_id", allow_null=True, help_text="The picture that this one was mended from."
     )
     checks = serializers.SerializerMethodField(
@@ -176,7 +176,8 @@ class ImageSerializer(serializers.ModelSerializer):
 
     class Meta:
         model = GeneratedImage
-        fields = ["id", "job", "seq", "seed", "width", "height", "url", "metadata", "parent", "checks", "created_at"]
+        fields = ["id", "job", "seq", "seed", "width", "height", "url", "metadata", "mended_from", "checks",
+                  "created_at"]  # fmt: skip
         read_only_fields = fields
 
     def get_seed(self, image: GeneratedImage) -> int:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Final
 
 import numpy as np
@@ -80,4 +81,4 @@ def another_colour(caption: str, colour: str, rng: Rng) -> str:
     """One that nobody would call the shoe's: red for orange is a matter of taste, red for green is a mistake."""
     away = distances(draw.COLOURS[colour])
     other = str(rng.choice([name for name in draw.COLOURS if away[name] >= 28.0]))
-    return caption.replace(colour, other, 1)
+    return re.sub(colour, other, caption, count=1, flags=re.IGNORECASE)

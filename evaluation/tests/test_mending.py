@@ -95,7 +95,7 @@ class MendingTest(BaseTestCase):
         answer = alice.post(address, {"profile": "google-merchant"}, content_type="application/json")
         self.assertEqual(answer.status_code, 201, answer.content)
         told = answer.json()
-        self.assertEqual((told["parent"], told["width"]), (str(self.image.pk), 1500))
+        self.assertEqual((told["mended_from"], told["width"]), (str(self.image.pk), 1500))
         self.assertEqual(told["metadata"]["mending"]["profile"], "google-merchant")
         self.assertTrue(next(check for check in told["checks"] if check["profile"] == "google-merchant")["passed"])
         dark = finished_generation(self.alice).images.get()
