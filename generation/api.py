@@ -163,8 +163,7 @@ class ImageView(ApiView):
         },
     )
     def get(self, request: Request, id: UUID) -> HttpResponseBase:
-        seen = GeneratedImage.objects.visible_to(request.user)
-        images = seen.select_related("generation__base_model", "photo_check")
+        images = GeneratedImage.objects.visible_to(request.user).select_related("generation__base_model")
         return with_etag(request, Response(ImageSerializer(found(images, "picture", id)).data))
 
 

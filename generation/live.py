@@ -54,7 +54,7 @@ class GenerationView:
 
     @cached_property
     def images(self) -> list[GeneratedImage]:
-        return [image for image in self.generation.images.all() if not image.mending]
+        return list(self.generation.images.all())
 
     @cached_property
     def tiles(self) -> list[GeneratedImage | None]:
