@@ -7,14 +7,15 @@ downloaded, and nothing is unpickled that could run code.
 from __future__ import annotations
 
 import hashlib
-import os
-import zipfile
+import json
 from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Final
 
 import numpy as np
+import safetensors
 import torch
 from numpy.typing import NDArray
 from PIL import Image
@@ -25,55 +26,78 @@ from torch.nn import functional
 from torchvision.models import inception_v3
 from torchvision.transforms import functional as vision
 from transformers import CLIPModel, CLIPProcessor
+from transformers.utils import cached_file
 
 from shoesai.engine.device import current, to_device
+from shoesai.engine.feature_cache import FeatureCache, Features
 
-BATCH: Final = 16
+BATCHES: Final = {"cpu": 8, "mps": 32, "cuda": 64}
+WIDTH_OF_INCEPTION: Final = 2048
 # The published file of pytorch-fid's release "fid_weights"; its name ends with the hash's beginning.
 INCEPTION_FILE: Final = "pt_inception-2015-12-05-6726825d.pth"
-INCEPTION_PREFIX: Final = "6726825d"
-
-Features = dict[str, NDArray[np.float32]]
-Look = Callable[[list[Image.Image]], Features]
+INCEPTION_SHA256: Final = "6726825d0af5f729cebd5821db510b11b1cfad8faad88a03f1befd49fb9129b2"
+# How pictures are made ready and which features are kept; raise it when that changes
+VERSION: Final = 1
 
 
 class ExtractorProblem(Exception):
-    """Weights that are not here, or not what they say; and what to do about it."""
+    """Weights that are not what they say, and what to do about it."""
+
+
+class WeightsMissing(ExtractorProblem):
+    """Weights that are not on this machine."""
 
 
 @dataclass(frozen=True)
 class Extractor:
-    """`look` gives `image` [n, width], and `probabilities` [n, 1008] where there are classes; `read` texts [n, width].
+    """`prepare` makes a picture ready, on the CPU; `look` gives `image` [n, width] of ready ones, and `probabilities`
+    [n, 1008] where there are classes; `read` gives those of texts [n, width].
 
-    `sha256` is that of its weights.
+    `sha256` is that of the file of its weights, `identity` also covers how pictures are made ready.
     """
 
     name: str
     sha256: str
-    look: Look
+    identity: str
+    width: int
+    prepare: Callable[[Image.Image], Tensor]
+    look: Callable[[list[Tensor]], Features]
     read: Callable[[list[str]], NDArray[np.float32]] | None = None
+
+
+@dataclass(frozen=True)
+class Row:
+    """How an extractor is opened from a place on this machine and the hash that it must have."""
+
+    open: Callable[[str, str], Extractor]
+    reads_texts: bool
+
+
+def open_extractor(name: str, place: str, expected: str = "") -> Extractor:
+    """Raises WeightsMissing, and ExtractorProblem for weights that are something else."""
+    return EXTRACTORS[name].open(place, expected)
 
 
 # --- CLIP ---------------------------------------------------------------------------------------------------
 def clip(name: str, source: str, expected: str = "") -> Extractor:
-    """From a folder of transformers, or a hub id whose files are on this machine. Raises ExtractorProblem."""
+    """From a folder of transformers, or a hub id whose files are on this machine."""
+    sha256 = _hash_of_file(_clip_weights(source))
+    _require_hash(f"the CLIP {source}", sha256, expected)
     options: dict[str, Any] = {"local_files_only": True}
     try:
         processor = CLIPProcessor.from_pretrained(source, **options)
         model = CLIPModel.from_pretrained(source, use_safetensors=True, **options).eval()
-    except (OSError, ValueError) as error:
-        raise ExtractorProblem(
-            f"{source} is no CLIP on this machine: put the files of openai/clip-vit-base-patch32 (with"
-            " model.safetensors) into a folder, and name it in SHOESAI_CLIP"
-        ) from error
-    sha256 = _hash_of_state(model)
-    _require_hash(source, sha256, expected)
+    except (OSError, ValueError, RuntimeError, safetensors.SafetensorError) as error:
+        raise ExtractorProblem(f"{source} is not a whole CLIP of transformers: {_first_line(error)}") from error
     model = model.to(current().torch_device)
 
+    def prepare(picture: Image.Image) -> Tensor:
+        pixels: Tensor = processor(images=picture, return_tensors="pt")["pixel_values"][0]
+        return pixels
+
     @torch.inference_mode()
-    def look(pictures: list[Image.Image]) -> Features:
-        pixels = to_device(processor(images=pictures, return_tensors="pt")["pixel_values"])
-        pooled = model.vision_model(pixel_values=pixels).pooler_output
+    def look(pictures: list[Tensor]) -> Features:
+        pooled = model.vision_model(pixel_values=to_device(torch.stack(pictures))).pooler_output
         return {"image": model.visual_projection(pooled).float().cpu().numpy()}
 
     @torch.inference_mode()
@@ -83,63 +107,61 @@ def clip(name: str, source: str, expected: str = "") -> Extractor:
         told: NDArray[np.float32] = model.text_projection(pooled).float().cpu().numpy()
         return told
 
-    return Extractor(name, sha256, look, read)
+    identity = _identity(sha256, processor.image_processor.to_json_string())
+    return Extractor(name, sha256, identity, model.config.projection_dim, prepare, look, read)
 
 
-def _hash_of_state(model: nn.Module) -> str:
-    """Over names and values, so that the same weights in another file are the same extractor."""
-    digest = hashlib.sha256()
-    for key, value in sorted(model.state_dict().items()):
-        digest.update(key.encode())
-        digest.update(np.ascontiguousarray(value.detach().cpu().float().numpy()).tobytes())
-    return digest.hexdigest()
+def _clip_weights(source: str) -> Path:
+    try:
+        return Path(cached_file(source, "model.safetensors", local_files_only=True))
+    except (OSError, ValueError) as error:
+        raise WeightsMissing(
+            f"{source or 'CLIP'} is not on this machine with a model.safetensors: put the files of"
+            " openai/clip-vit-base-patch32 into a folder, and name it in SHOESAI_CLIP"
+        ) from error
 
 
 # --- Inception ----------------------------------------------------------------------------------------------
 def inception(path: str, expected: str = "") -> Extractor:
     """Inception-v3 as FID means it, in the file format of pytorch-fid or the same tensors as safetensors.
 
-    Raises ExtractorProblem.
+    A file that bears the published name must have the published hash, unless another one is expected.
     """
     file = Path(path)
-    if not file.is_file():
-        raise ExtractorProblem(
-            f"{path} is not there: download {INCEPTION_FILE} from the releases of mseitzer/pytorch-fid, and name it in"
-            " SHOESAI_INCEPTION"
+    if not path or not file.is_file():
+        raise WeightsMissing(
+            f"{file.name or 'Inception-v3'} is not there: download {INCEPTION_FILE} from the releases of"
+            " mseitzer/pytorch-fid, and name it in SHOESAI_INCEPTION"
         )
     sha256 = _hash_of_file(file)
-    _require_hash(path, sha256, expected or (INCEPTION_PREFIX if file.name == INCEPTION_FILE else ""))
+    _require_hash(file.name, sha256, expected or (INCEPTION_SHA256 if file.name == INCEPTION_FILE else ""))
     network = _inception_of(file)
 
     @torch.inference_mode()
-    def look(pictures: list[Image.Image]) -> Features:
-        """Pixels 0..1, one picture at a time where sizes differ: the network resizes to 299 itself, as the original."""
-        parts = [network(to_device(batch)) for batch in _same_sizes(pictures)]
-        return {
-            "image": torch.cat([pooled for pooled, _ in parts]).cpu().numpy(),
-            "probabilities": torch.cat([logits for _, logits in parts]).softmax(-1).cpu().numpy(),
-        }
+    def prepare(picture: Image.Image) -> Tensor:
+        """The network's own resizing, but one by one, so that sizes may differ and only small pictures are kept."""
+        pixels = vision.to_tensor(picture)[None]
+        return functional.interpolate(pixels, size=(299, 299), mode="bilinear", align_corners=False)[0]
 
-    return Extractor("inception", sha256, look)
+    @torch.inference_mode()
+    def look(pictures: list[Tensor]) -> Features:
+        pixels = torch.stack(pictures).contiguous(memory_format=torch.channels_last)
+        pooled, logits = network(to_device(pixels))
+        return {"image": pooled.cpu().numpy(), "probabilities": logits.softmax(-1).cpu().numpy()}
 
-
-def _same_sizes(pictures: list[Image.Image]) -> Iterator[Tensor]:
-    if len({picture.size for picture in pictures}) == 1:
-        yield torch.stack([vision.to_tensor(picture) for picture in pictures])
-        return
-    for picture in pictures:
-        yield vision.to_tensor(picture)[None]
+    return Extractor("inception", sha256, _identity(sha256, "299 bilinear"), WIDTH_OF_INCEPTION, prepare, look)
 
 
 def _inception_of(file: Path) -> _Inception:
     try:
         state = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
-        network = fid_inception()
-        network.load_state_dict(state)
+        with torch.device("meta"):
+            network = fid_inception()
+        network.load_state_dict(state, assign=True)  # no second copy of the weights
     except Exception as error:  # torch, pickle and zip raise many kinds for a file that is something else
-        words = str(error).splitlines()[0]
-        raise ExtractorProblem(f"{file.name} holds no Inception-v3 of pytorch-fid: {words}") from error
-    return _Inception(network).eval().to(current().torch_device)
+        raise ExtractorProblem(f"{file.name} holds no Inception-v3 of pytorch-fid: {_first_line(error)}") from error
+    # The same numbers to 6 digits, in little more than half the time on a CPU
+    return _Inception(network).eval().to(device=current().torch_device, memory_format=torch.channels_last)
 
 
 def fid_inception() -> nn.Module:
@@ -163,24 +185,31 @@ class _Inception(nn.Module):
 
     def __init__(self, network: nn.Module) -> None:
         super().__init__()
+        self.classes = network.fc
+        network.fc = nn.Identity()
         self.network = network
-        self.pooled = torch.empty(0)
-        network.avgpool.register_forward_hook(self._keep)
-
-    def _keep(self, _module: nn.Module, _inputs: Any, output: Tensor) -> None:
-        self.pooled = output.flatten(1)
 
     def forward(self, pixels: Tensor) -> tuple[Tensor, Tensor]:
-        """`pixels` [n, 3, height, width] in 0..1."""
-        resized = functional.interpolate(pixels, size=(299, 299), mode="bilinear", align_corners=False)
-        self.network(2 * resized - 1)
-        return self.pooled, self.pooled @ self.network.fc.weight.T
+        """`pixels` [n, 3, 299, 299] in 0..1."""
+        pooled = self.network(2 * pixels - 1)
+        return pooled, pooled @ self.classes.weight.T
 
 
-# --- both ---------------------------------------------------------------------------------------------------
+EXTRACTORS: Final = {
+    "starter": Row(lambda place, expected: clip("starter", place, expected), reads_texts=True),
+    "clip": Row(lambda place, expected: clip("clip", place, expected), reads_texts=True),
+    "inception": Row(inception, reads_texts=False),
+}
+
+
+# --- all of them --------------------------------------------------------------------------------------------
 def _hash_of_file(file: Path) -> str:
     with file.open("rb") as opened:
         return hashlib.file_digest(opened, "sha256").hexdigest()
+
+
+def _identity(*parts: str) -> str:
+    return hashlib.sha256(json.dumps([VERSION, *parts]).encode()).hexdigest()
 
 
 def _require_hash(what: str, sha256: str, expected: str) -> None:
@@ -191,35 +220,8 @@ def _require_hash(what: str, sha256: str, expected: str) -> None:
         )
 
 
-class FeatureCache:
-    """Features of files that were looked at before, by the files' hash and the extractor's; one small file each, in
-    folders of 256."""
-
-    def __init__(self, folder: str, extractor: Extractor) -> None:
-        self._folder = Path(folder, extractor.sha256[:32]) if folder else None
-
-    def get(self, sha256: str) -> dict[str, NDArray[np.float32]] | None:
-        if self._folder is None:
-            return None
-        try:
-            with np.load(self._path(sha256), allow_pickle=False) as kept:
-                return {name: kept[name] for name in kept.files}
-        except (OSError, ValueError, EOFError, zipfile.BadZipFile):
-            return None  # not there, or a write that was cut short: it is looked at again
-
-    def put(self, sha256: str, features: dict[str, NDArray[np.float32]]) -> None:
-        if self._folder is None:
-            return
-        path = self._path(sha256)
-        path.parent.mkdir(parents=True, exist_ok=True)
-        beside = path.with_suffix(f".{os.getpid()}.tmp")
-        with beside.open("wb") as out:
-            np.savez(out, **features)  # type: ignore[arg-type]
-        beside.replace(path)
-
-    def _path(self, sha256: str) -> Path:
-        assert self._folder is not None
-        return self._folder / sha256[:2] / f"{sha256}.npz"
+def _first_line(error: Exception) -> str:
+    return (str(error).splitlines() or [type(error).__name__])[0][:200]
 
 
 @dataclass(frozen=True)
@@ -230,35 +232,75 @@ class Broken:
     problem: str
 
 
+@dataclass(frozen=True)
+class Seen:
+    """Some pictures: their places, the hashes of their files, and features [n, …]."""
+
+    places: list[int]
+    hashes: list[str]
+    features: Features
+
+
+@dataclass
+class _Opened:
+    """A batch: hashes by place, what the cache knew, and the pictures that it did not."""
+
+    hashes: dict[int, str]
+    kept: dict[int, Features]
+    ready: dict[int, Tensor]
+    broken: list[Broken]
+
+
 def features_of(
-    paths: Sequence[str], extractor: Extractor, cache: FeatureCache, batch: int = BATCH
-) -> Iterator[tuple[list[int], Features] | Broken]:
-    """Places and their features, some at a time; a file that is no picture is told and passed over.
+    paths: Sequence[str], extractor: Extractor, cache: FeatureCache, batch: int = 0
+) -> Iterator[Seen | Broken]:
+    """Features, some at a time; a file that is no picture is told and passed over.
 
-    No more than a batch of pictures is in memory.
+    No more than two batches of pictures are in memory: one that is looked at, and the next, which a thread opens.
     """
-    for begin in range(0, len(paths), batch):
-        fresh: list[tuple[int, str, Image.Image]] = []
-        rows: dict[int, dict[str, NDArray[np.float32]]] = {}
-        for place in range(begin, min(begin + batch, len(paths))):
-            try:
-                sha256 = _hash_of_file(Path(paths[place]))
-                if kept := cache.get(sha256):
-                    rows[place] = kept
-                else:
-                    fresh.append((place, sha256, opened(paths[place])))
-            except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-                yield Broken(place, f"{Path(paths[place]).name}: cannot be read as a picture ({type(error).__name__})")
-        if fresh:
-            looked = extractor.look([picture for _, _, picture in fresh])
-            for row, (place, sha256, _) in enumerate(fresh):
-                rows[place] = {name: values[row] for name, values in looked.items()}
-                cache.put(sha256, rows[place])
-        if rows:
-            places = sorted(rows)
-            yield places, {name: np.stack([rows[place][name] for place in places]) for name in rows[places[0]]}
+    batch = batch or BATCHES[current().kind]
+    starts = range(0, len(paths), batch)
+    with ThreadPoolExecutor(1) as reader:
+        coming: Future[_Opened] | None = None
+        for begin in starts:
+            opened = coming.result() if coming else _open(paths, begin, batch, extractor, cache)
+            if begin + batch < len(paths):
+                coming = reader.submit(_open, paths, begin + batch, batch, extractor, cache)
+            yield from _looked(opened, paths, extractor, cache)
 
 
-def opened(path: str) -> Image.Image:
-    with Image.open(path) as picture:
-        return picture.convert("RGB")
+def _open(paths: Sequence[str], begin: int, batch: int, extractor: Extractor, cache: FeatureCache) -> _Opened:
+    opened = _Opened({}, {}, {}, [])
+    for place in range(begin, min(begin + batch, len(paths))):
+        path = Path(paths[place])
+        try:
+            opened.hashes[place] = _hash_of_file(path)
+            if kept := cache.get(opened.hashes[place]):
+                opened.kept[place] = kept
+                continue
+            with Image.open(path) as picture:
+                opened.ready[place] = extractor.prepare(picture.convert("RGB"))
+        except (OSError, ValueError, SyntaxError, EOFError, Image.DecompressionBombError) as error:
+            opened.broken.append(Broken(place, f"{path.name}: cannot be read as a picture ({type(error).__name__})"))
+    return opened
+
+
+def _looked(
+    opened: _Opened, paths: Sequence[str], extractor: Extractor, cache: FeatureCache
+) -> Iterator[Seen | Broken]:
+    yield from opened.broken
+    fresh = list(opened.ready)
+    rows = opened.kept
+    if fresh:
+        seen = extractor.look([opened.ready[place] for place in fresh])
+        finite = np.asarray(np.isfinite(seen["image"]).all(axis=1))
+        for place in (place for place, good in zip(fresh, finite.tolist(), strict=True) if not good):
+            yield Broken(place, f"{Path(paths[place]).name}: the features are not finite numbers")
+        fresh = [place for place, good in zip(fresh, finite.tolist(), strict=True) if good]
+        seen = {name: values[finite] for name, values in seen.items()}
+        cache.put([opened.hashes[place] for place in fresh], seen)
+        rows |= {place: {name: values[row] for name, values in seen.items()} for row, place in enumerate(fresh)}
+    if rows:
+        places = sorted(rows)
+        together = {name: np.stack([rows[place][name] for place in places]) for name in rows[places[0]]}
+        yield Seen(places, [opened.hashes[place] for place in places], together)

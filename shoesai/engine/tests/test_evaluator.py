@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import os
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -18,7 +20,8 @@ from transformers import CLIPModel, CLIPProcessor
 
 from shoesai.engine import features
 from shoesai.engine.evaluator import evaluate
-from shoesai.engine.features import ExtractorProblem
+from shoesai.engine.feature_cache import FeatureCache
+from shoesai.engine.features import Extractor, ExtractorProblem, WeightsMissing, features_of
 from shoesai.engine.progress import Stopped
 from shoesai.engine.specs import EvaluateInputs, EvaluatePicture, EvaluateSpec, SpecError
 
@@ -35,7 +38,7 @@ def inception_file(tmp_path_factory: pytest.TempPathFactory) -> Path:
         if parameter.ndim > 1:
             torch.nn.init.kaiming_normal_(parameter)
     path = tmp_path_factory.mktemp("inception") / "pt_inception-random.pth"
-    torch.save(network.state_dict(), path)
+    torch.save(network.state_dict(), path, _use_new_zipfile_serialization=False)  # it is as old as that
     return path
 
 
@@ -74,6 +77,12 @@ def told_by(
     return result, events, {row["name"]: row for row in result["metrics"]}
 
 
+def seen_by(extractor: Extractor, paths: Sequence[str], cache: str = "", batch: int = 0) -> dict[str, Any]:
+    parts = list(features_of(paths, extractor, FeatureCache(cache, extractor.identity), batch))
+    assert all(isinstance(part, features.Seen) for part in parts)
+    return {name: np.concatenate([part.features[name] for part in parts]) for name in parts[0].features}  # type: ignore[union-attr]
+
+
 class TensorsAsBefore(CLIPModel):
     """transformers 5 answers with objects where torchmetrics 1.9 expects tensors."""
 
@@ -100,7 +109,7 @@ def test_features_are_pytorch_fids(tmp_path: Path, inception_file: Path, monkeyp
     monkeypatch.setattr("pytorch_fid.inception.load_state_dict_from_url", lambda *_args, **_options: state)
     paths = write_pictures(tmp_path, 4)
     wanted = fid_score.get_activations(paths, InceptionV3([3]), batch_size=2, num_workers=0)
-    own = features.inception(str(inception_file)).look([features.opened(path) for path in paths])
+    own = seen_by(features.inception(str(inception_file)), paths)
     np.testing.assert_allclose(own["image"], wanted, atol=1e-4)
     np.testing.assert_allclose(own["probabilities"].sum(1), 1, atol=1e-5)
 
@@ -126,10 +135,13 @@ def test_fid_is_pytorch_fids_on_the_same_images_and_weights(
 def test_weights_are_refused_when_they_are_others_or_not_there(tmp_path: Path, inception_file: Path) -> None:
     with pytest.raises(ExtractorProblem, match="SHA-256"):
         features.inception(str(inception_file), "6726825d")
-    with pytest.raises(ExtractorProblem, match="SHOESAI_INCEPTION"):
+    with pytest.raises(WeightsMissing, match="SHOESAI_INCEPTION"):
         features.inception(str(tmp_path / "none.pth"))
-    with pytest.raises(ExtractorProblem, match="SHOESAI_CLIP"):
-        features.clip("clip", str(tmp_path))
+    for nothing in (str(tmp_path), "nobody/no-such-clip"):
+        with pytest.raises(WeightsMissing, match="SHOESAI_CLIP"):
+            features.clip("clip", nothing)
+    with pytest.raises(ExtractorProblem, match="SHA-256"):
+        features.clip("clip", str(STARTER), "00")
     (tmp_path / "other.pth").write_bytes(b"no weights")
     with pytest.raises(ExtractorProblem, match="holds no Inception"):
         features.inception(str(tmp_path / "other.pth"))
@@ -142,32 +154,71 @@ def test_weights_are_refused_when_they_are_others_or_not_there(tmp_path: Path, i
 def test_the_same_tensors_as_safetensors_give_the_same_features(tmp_path: Path, inception_file: Path) -> None:
     state = torch.load(inception_file, weights_only=True)
     save_file({name: value.contiguous() for name, value in state.items()}, tmp_path / "inception.safetensors")
-    picture = [features.opened(write_pictures(tmp_path, 1)[0])]
-    one = features.inception(str(inception_file)).look(picture)
-    other = features.inception(str(tmp_path / "inception.safetensors")).look(picture)
+    paths = write_pictures(tmp_path, 1)
+    one = seen_by(features.inception(str(inception_file)), paths)
+    other = seen_by(features.inception(str(tmp_path / "inception.safetensors")), paths)
     np.testing.assert_array_equal(one["image"], other["image"])
 
 
+def counting(extractor: Extractor, looked: list[int]) -> Extractor:
+    def look(pictures: list[torch.Tensor]) -> dict[str, Any]:
+        looked.append(len(pictures))
+        return extractor.look(pictures)
+
+    return dataclasses.replace(extractor, look=look)
+
+
 def test_what_was_looked_at_once_is_not_looked_at_again(tmp_path: Path) -> None:
+    cache = str(tmp_path / "cache")
     pictures = named(write_pictures(tmp_path / "pictures", 5), PROMPTS)
-    first, _events, _metrics = told_by(pictures, cache_dir=str(tmp_path / "cache"))
-    (kept, *_others) = sorted((tmp_path / "cache").rglob("*.npz"))
-    assert len(list((tmp_path / "cache").rglob("*.npz"))) == 5
-    kept.write_bytes(kept.read_bytes()[:40])  # cut short by a power failure
-    extractor = features.clip("starter", str(STARTER))
+    paths = [picture.path for picture in pictures]
+    first, _events, _metrics = told_by(pictures, cache_dir=cache)
     looked: list[int] = []
-
-    def look(some: list[Image.Image]) -> features.Features:
-        looked.append(len(some))
-        return extractor.look(some)
-
-    counting = features.Extractor(extractor.name, extractor.sha256, look, extractor.read)
-    cache = features.FeatureCache(str(tmp_path / "cache"), counting)
-    list(features.features_of([picture.path for picture in pictures], counting, cache))
+    extractor = counting(features.clip("starter", str(STARTER)), looked)
+    again = seen_by(extractor, [*reversed(paths), *write_pictures(tmp_path / "more", 1, shade=9)], cache, batch=2)
     assert looked == [1]
-    again, _events, _metrics = told_by(pictures, cache_dir=str(tmp_path / "cache"))
-    values = [[row["value"] for row in result["metrics"]] for result in (first, again)]
-    assert values[0] == pytest.approx(values[1], rel=1e-5)
+    np.testing.assert_array_equal(again["image"][:5], seen_by(extractor, paths, cache)["image"][::-1])
+    repeated, _events, _metrics = told_by(pictures, cache_dir=cache)
+    assert repeated == first
+
+
+def test_what_was_cut_short_is_looked_at_again(tmp_path: Path) -> None:
+    paths, cache = write_pictures(tmp_path, 3), str(tmp_path / "cache")
+    looked: list[int] = []
+    extractor = counting(features.clip("starter", str(STARTER)), looked)
+    wanted = seen_by(extractor, paths, cache, batch=3)
+    (shard,) = Path(cache).rglob("*.safetensors")
+    shard.write_bytes(shard.read_bytes()[:-9])
+    np.testing.assert_array_equal(seen_by(extractor, paths, cache, batch=3)["image"], wanted["image"])
+    assert looked == [3, 3]
+
+
+def test_the_cache_keeps_to_its_bound_and_forgets_the_oldest(tmp_path: Path) -> None:
+    cache = FeatureCache(str(tmp_path), "me", bound=3 * 4400)
+    for number in range(6):
+        cache.put([f"{number}" * 64], {"image": np.full((1, 1024), number, dtype=np.float32)})
+        for shard in tmp_path.rglob("*.safetensors"):  # so that they differ in age
+            os.utime(shard, (shard.stat().st_mtime - 10,) * 2)
+    opened = FeatureCache(str(tmp_path), "me")
+    kept = [opened.get(f"{number}" * 64) for number in range(6)]
+    assert [row is not None for row in kept] == [False] * 3 + [True] * 3
+    assert kept[5] is not None and kept[5]["image"][0] == 5
+    assert FeatureCache(str(tmp_path), "other").get("5" * 64) is None
+
+
+def test_a_picture_whose_features_are_no_numbers_is_named_and_left_out(tmp_path: Path) -> None:
+    extractor = features.clip("starter", str(STARTER))
+
+    def look(pictures: list[torch.Tensor]) -> dict[str, Any]:
+        seen = extractor.look(pictures)
+        seen["image"][1, 0] = np.nan
+        return seen
+
+    spoiled = dataclasses.replace(extractor, look=look)
+    cache = FeatureCache(str(tmp_path / "cache"), "spoiled")
+    broken, seen = features_of(write_pictures(tmp_path, 3), spoiled, cache)
+    assert isinstance(broken, features.Broken) and "0001.png: the features are not finite" in broken.problem
+    assert isinstance(seen, features.Seen) and seen.places == [0, 2]
 
 
 def test_a_broken_picture_in_the_middle_is_named_and_the_others_are_judged(tmp_path: Path) -> None:
@@ -199,6 +250,9 @@ def test_pictures_that_are_the_photos_themselves_are_warned_of_and_still_reporte
     assert any("are the same" in problem for problem in result["problems"])
     assert metrics["kid"]["value"] <= 0
     assert metrics["copy_risk"]["value"] > 0.9
+    assert metrics["copy_risk"]["detail"]["nearer_than_usual"] > 0.9
+    first = metrics["copy_risk"]["detail"]["pairs"][0]
+    assert first["key"] == first["nearest"]
     assert events[3]["nearest"] == "0003.png"
 
 
@@ -219,6 +273,16 @@ def test_standard_extractors_are_taken_where_their_weights_are_and_never_mixed(
     assert (metrics["clip_score"]["extractor"], metrics["inception_score"]["extractor"]) == ("starter", "inception")
     result, _events, metrics = told_by(pictures, ("auto",), clip=str(STARTER))
     assert [row["name"] for row in result["extractors"]] == ["clip"]
+    result, _events, metrics = told_by(pictures, ("auto",), clip="nobody/no-such-clip")
+    assert [row["name"] for row in result["extractors"]] == ["starter"]
+    assert any("SHOESAI_CLIP" in problem for problem in result["problems"])
+
+
+def test_weights_that_are_others_are_not_passed_over_in_silence(tmp_path: Path, inception_file: Path) -> None:
+    with pytest.raises(SpecError, match="damaged or another file"):
+        told_by(named(write_pictures(tmp_path, 2)), ("auto",), inception=str(inception_file), inception_sha256="6726")
+    with pytest.raises(SpecError, match="SHOESAI_INCEPTION"):
+        told_by(named(write_pictures(tmp_path, 2)), ("inception",))
 
 
 def test_it_stops_between_two_batches(tmp_path: Path) -> None:
