@@ -5,7 +5,6 @@ from __future__ import annotations
 from functools import partial
 from io import BytesIO
 from pathlib import Path
-from typing import Final
 
 from PIL import Image
 
@@ -20,8 +19,6 @@ from shoesai.jobs.queue import Claim
 from shoesai.jobs.runner import Handlers, Part, drive_engine, may_go_on
 from shoesai.photo_checks import measure
 from shoesai.pictures import read_picture
-
-PREVIEW_EVERY: Final = 0
 
 
 def missing_of(subject: Subject, suite: Suite) -> dict[str, list[Unit]]:
@@ -71,7 +68,7 @@ def spec_of(suite: Suite, units: list[Unit], loras: int) -> GenerateSpec:
         scheduler=scheduler.class_name,
         scheduler_options=scheduler.options,
         lora_weights=(1.0,) * loras,
-        preview_every=PREVIEW_EVERY,
+        preview_every=0,  # nobody watches
     )
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 from evaluation.metrics import METRICS
 from evaluation.run_models import EvaluationRun, Score, Subject
-from evaluation.targets import TARGETS, Outcome, judged
+from evaluation.targets import Outcome, judged
 
 VERSION = 1
 TOLD = ("value", "low", "high", "n", "n_reference", "extractor", "extractor_sha256", "indicative", "reason", "seed")
@@ -60,9 +60,3 @@ def verdict_of(verdicts: list[Outcome]) -> str:
     if any(verdict not in (Outcome.REACHED, Outcome.ACCEPTABLE) for verdict in verdicts):
         return "open"
     return "acceptable" if Outcome.ACCEPTABLE in verdicts else "approved"
-
-
-def pictures_wanted(evaluation: EvaluationRun) -> tuple[int, int]:
-    """How many the targets are judged on."""
-    targets = TARGETS[evaluation.targets]
-    return targets.fewest, targets.most

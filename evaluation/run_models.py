@@ -1,7 +1,7 @@
 """Evaluations and what they have measured.
 
-A *subject* is what is judged: a checkpoint, a bare base model, a folder, or pictures of the gallery. Pictures of a
-suite belong to no evaluation but to what made them (`made_by`), so the same question is never asked twice.
+A *subject* is what is judged: a checkpoint, a bare base model, or a folder. Pictures of a suite belong to no evaluation
+but to what made them (`made_by`), so the same question is never asked twice.
 """
 
 from __future__ import annotations
@@ -57,7 +57,6 @@ class Subject(models.Model):
         BASE = "base", _("Base model")
         CHECKPOINT = "checkpoint", _("Checkpoint")
         FOLDER = "folder", _("Folder")
-        GALLERY = "gallery", _("Pictures of the gallery")
 
     evaluation = models.ForeignKey(EvaluationRun, on_delete=models.CASCADE, related_name="subjects")
     position = models.PositiveSmallIntegerField()
@@ -66,7 +65,7 @@ class Subject(models.Model):
     checkpoint = models.ForeignKey(Checkpoint, on_delete=models.CASCADE, null=True, blank=True, related_name="judged")
     base_model = models.ForeignKey(BaseModel, on_delete=models.PROTECT, null=True, blank=True, related_name="+")
     made_by = models.CharField(max_length=64, blank=True, help_text=_("Hash of model, weights and suite."))
-    scored_by = models.CharField(max_length=64, blank=True, help_text=_("Hash of everything that its scores hang on."))
+    is_scored = models.BooleanField(default=False, help_text=_("Whoever takes the job over goes on with the next."))
 
     class Meta:
         ordering = ["evaluation", "position"]

@@ -6,8 +6,7 @@ import hashlib
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
-from uuid import UUID
+from typing import Final
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -160,24 +159,6 @@ def evaluate_folder(user: User, folders: Folders, name: str, settings: Settings 
             targets=settings.targets,
         )  # fmt: skip
         Subject.objects.create(evaluation=evaluation, position=0, kind=Subject.Kind.FOLDER, label=name[:200])
-        _queue(user, evaluation)
-    return evaluation
-
-
-def evaluate_images(user: User, images: Sequence[UUID], name: str, settings: Settings | None = None) -> EvaluationRun:
-    """Pictures of the gallery that the user sees. Raises EvaluationProblem and QuotaReached."""
-    settings = settings or Settings()
-    if not images:
-        raise EvaluationProblem({"images": _("must name at least one picture.")})
-    if len(images) > MOST_PICTURES:
-        raise EvaluationProblem({"images": _("must be at most %(most)d.") % {"most": MOST_PICTURES}})
-    told: dict[str, Any] = {"extractors": list(settings.extractors), "images": [str(pk) for pk in images]}
-    with transaction.atomic():
-        evaluation = EvaluationRun.objects.create(
-            owner=user, name=name[:160], purpose=EvaluationRun.Purpose.PICTURES, settings=told,
-            targets=settings.targets,
-        )  # fmt: skip
-        Subject.objects.create(evaluation=evaluation, position=0, kind=Subject.Kind.GALLERY, label=name[:200])
         _queue(user, evaluation)
     return evaluation
 

@@ -16,10 +16,9 @@ from django.utils import timezone
 
 from evaluation import scoring, sittings
 from evaluation.picturing import PartOf, checks_of, make_pictures, missing_of
-from evaluation.run_models import EvaluationRun, ImageScore, Score, Subject, SuiteImage
+from evaluation.run_models import EvaluationRun, ImageScore, Subject, SuiteImage
 from evaluation.services import Settings, forget_orphans
 from evaluation.suite import Suite, sides_of
-from generation.models import GeneratedImage
 from shoesai import files
 from shoesai.engine.specs import EvaluateInputs, EvaluatePicture, EvaluateSpec
 from shoesai.jobs.engine_child import Event
@@ -95,8 +94,6 @@ def _make_pictures(claim: Claim, subjects: Sequence[Subject], suite: Suite, fold
 def _pictures(evaluation: EvaluationRun, subject: Subject) -> list[Looked]:
     if subject.kind == Subject.Kind.FOLDER:
         return _of_folder(evaluation)
-    if subject.kind == Subject.Kind.GALLERY:
-        return _of_gallery(evaluation)
     rows = SuiteImage.objects.filter(made_by=subject.made_by).order_by("seq")
     return [
         Looked(_picture(str(row.seq), row.blob_id, row.prompt), row.blob_id, checks=row.checks, is_checked=True)
@@ -119,16 +116,6 @@ def files_in(folder: Path) -> list[Path]:
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_ENDINGS and path.is_file())
 
 
-def _of_gallery(evaluation: EvaluationRun) -> list[Looked]:
-    """Those that its owner still sees."""
-    seen = GeneratedImage.objects.visible_to(evaluation.owner).filter(pk__in=evaluation.settings["images"])
-    rows = seen.select_related("generation").order_by("-created_at", "-id")
-    return [
-        Looked(_picture(str(number), row.blob_id, row.generation.prompt), row.blob_id)
-        for number, row in enumerate(rows)
-    ]
-
-
 def _picture(key: str, blob: str, prompt: str = "") -> EvaluatePicture:
     return EvaluatePicture(key, str(files.path_of(blob)), prompt)
 
@@ -147,7 +134,7 @@ def _against(evaluation: EvaluationRun) -> Against:
 
 # --- measuring ----------------------------------------------------------------------------------------------
 def _score(claim: Claim, evaluation: EvaluationRun, subject: Subject, against: Against) -> None:
-    if subject.scored_by:
+    if subject.is_scored:
         return  # a worker before this one has done it
     looked = _pictures(evaluation, subject)
     if not looked:
@@ -159,7 +146,7 @@ def _score(claim: Claim, evaluation: EvaluationRun, subject: Subject, against: A
     with claim.committing():
         scoring.keep(subject, done["metrics"], images)
         _keep_notes(evaluation, subject, done)
-        Subject.objects.filter(pk=subject.pk).update(scored_by=claim.job.pk.hex)
+        Subject.objects.filter(pk=subject.pk).update(is_scored=True)
 
 
 def _spec(evaluation: EvaluationRun) -> EvaluateSpec:
@@ -211,9 +198,3 @@ def _keep_notes(evaluation: EvaluationRun, subject: Subject, done: Event) -> Non
     several = row.subjects.count() > 1
     row.problems = [*row.problems, *(f"{subject.label}: {text}" if several else text for text in done["problems"])]
     row.save(update_fields=["extractors", "problems"])
-
-
-def scores_of(evaluation: EvaluationRun) -> dict[str, dict[str, Score]]:
-    """Subject's label → metric → score."""
-    rows = evaluation.subjects.prefetch_related("scores")
-    return {subject.label: {score.metric: score for score in subject.scores.all()} for subject in rows}

@@ -27,7 +27,7 @@ def judged(owner: Any, *, extractor: str = "starter", clip: float = 27.5, n: int
     evaluation = EvaluationRun.objects.create(
         owner=owner, name="autumn", purpose="pictures", extractors=[{"name": extractor, "sha256": "f" * 64}], **more
     )
-    subject = Subject.objects.create(evaluation=evaluation, position=0, kind="gallery", label="autumn")
+    subject = Subject.objects.create(evaluation=evaluation, position=0, kind="folder", label="autumn")
     Score.objects.create(
         subject=subject, metric="clip_score", value=clip, low=clip - 1, high=clip + 1, n=n, extractor=extractor,
         extractor_sha256="f" * 64, detail={"std": 2.0, "min": 20.0, "max": 33.0},

@@ -12,6 +12,7 @@ from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
+from pickle import UnpicklingError
 from typing import Any, Final
 
 import numpy as np
@@ -20,6 +21,7 @@ import torch
 from numpy.typing import NDArray
 from PIL import Image
 from pytorch_fid.inception import FIDInceptionA, FIDInceptionC, FIDInceptionE_1, FIDInceptionE_2
+from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 from torch.nn import functional
@@ -152,13 +154,19 @@ def inception(path: str, expected: str = "") -> Extractor:
     return Extractor("inception", sha256, _identity(sha256, "299 bilinear"), WIDTH_OF_INCEPTION, prepare, look)
 
 
+# What torch, pickle and safetensors raise for a file that is something else, or cut short.
+NOT_A_STATE: Final = (
+    RuntimeError, ValueError, TypeError, KeyError, AttributeError, EOFError, OSError, UnpicklingError, SafetensorError,
+)  # fmt: skip
+
+
 def _inception_of(file: Path) -> _Inception:
     try:
         state = load_file(file) if file.suffix == ".safetensors" else torch.load(file, "cpu", weights_only=True)
         with torch.device("meta"):
             network = fid_inception()
         network.load_state_dict(state, assign=True)  # no second copy of the weights
-    except Exception as error:  # torch, pickle and zip raise many kinds for a file that is something else
+    except NOT_A_STATE as error:
         raise ExtractorProblem(f"{file.name} holds no Inception-v3 of pytorch-fid: {_first_line(error)}") from error
     # The same numbers to 6 digits, in little more than half the time on a CPU
     return _Inception(network).eval().to(device=current().torch_device, memory_format=torch.channels_last)

@@ -31,8 +31,20 @@ def captions_of(version: DatasetVersion) -> list[str]:
 
 
 def test_a_messy_folder_becomes_a_frozen_captioned_version(studio: Studio, tmp_path: Path) -> None:  # noqa: F811
-    folder = write_messy_folder(tmp_path / "shoes")
     page = studio.signed_in()
+    bring(page, write_messy_folder(tmp_path / "shoes"))
+    mend(page)
+    hold_out(page)
+    describe(page)
+    freeze_it(page)
+    version = DatasetVersion.objects.get()
+    assert (version.is_draft, version.photo_count) == (False, COUNT - 1)
+    assert version.licence_note == "Photographed by us, 2026."
+    page.get_by_role("link", name="Train from here").first.click()
+    assert page.get_by_label("Photos").input_value() == str(version.pk)
+
+
+def bring(page: Any, folder: Path) -> None:
     page.get_by_role("link", name="Datasets", exact=True).click()
     sound(page)
     page.get_by_role("link", name="New dataset").first.click()
@@ -48,6 +60,9 @@ def test_a_messy_folder_becomes_a_frozen_captioned_version(studio: Studio, tmp_p
     sound(page)
     page.get_by_role("button", name="Put away").click()
 
+
+def mend(page: Any) -> None:
+    """The copy goes, and what is behind the shoes becomes white."""
     tasks.run_next("cpu")  # the check that an import asks for
     page.get_by_role("link", name="Checks").click()
     page.get_by_role("link", name=re.compile("^Near-duplicates")).first.click()
@@ -66,12 +81,18 @@ def test_a_messy_folder_becomes_a_frozen_captioned_version(studio: Studio, tmp_p
     tasks.run_next("cpu")
     page.get_by_text("Checked just now").wait_for()
     sound(page)
+
+
+def hold_out(page: Any) -> None:
     page.get_by_role("link", name="Split", exact=True).click()
     page.get_by_role("button", name="Propose").click()
     page.get_by_role("button", name="Make it so").click()
     page.get_by_text("1 photo is held out.").wait_for()
     sound(page)
 
+
+def describe(page: Any) -> None:
+    """Proposals, a template for all of them, and by hand what nobody could name."""
     page.get_by_role("link", name="Captions").click()
     page.get_by_role("button", name="Propose captions").click()
     page.get_by_role("progressbar").first.wait_for()
@@ -93,17 +114,14 @@ def test_a_messy_folder_becomes_a_frozen_captioned_version(studio: Studio, tmp_p
     page.wait_for_timeout(500)
     assert all(captions_of(draft)), captions_of(draft)
 
+
+def freeze_it(page: Any) -> None:
     page.get_by_role("link", name="Freeze version").click()
     page.get_by_label("Licence note").fill("Photographed by us, 2026.")
     sound(page)
     page.get_by_role("button", name="Freeze version").click()
     page.get_by_text("is frozen and can be trained on").wait_for()
     sound(page)
-    version = DatasetVersion.objects.get()
-    assert (version.is_draft, version.photo_count) == (False, COUNT - 1)
-    assert version.licence_note == "Photographed by us, 2026."
-    page.get_by_role("link", name="Train from here").first.click()
-    assert page.get_by_label("Photos").input_value() == str(version.pk)
 
 
 def test_captions_are_written_with_the_keyboard_alone(studio: Studio) -> None:  # noqa: F811
