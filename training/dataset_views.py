@@ -224,7 +224,6 @@ VERBS = {
     "accept": gettext_lazy("Proposals accepted"),
     "dismiss": gettext_lazy("Proposals dismissed"),
     "propose": gettext_lazy("Proposals"),
-    "mend": gettext_lazy("Mended"),
     "edit": gettext_lazy("Changed"),
 }
 
@@ -234,5 +233,6 @@ VERBS = {
 def history(request: HttpRequest, dataset_id: UUID) -> HttpResponse:
     page = shown(request, dataset_id)
     edits = page.draft.edits.select_related("user").order_by("-pk")[:200] if page.draft else []
-    rows = [(edit, VERBS.get(edit.verb, edit.verb)) for edit in edits]
+    words = VERBS | {name: fix.label for name, fix in FIXES.items()}
+    rows = [(edit, words.get(edit.verb, edit.verb)) for edit in edits]
     return render(request, "datasets/history.html", page.context("photos") | {"rows": rows})

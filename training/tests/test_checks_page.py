@@ -109,6 +109,7 @@ class ChecksPageTest(PagesTestCase):
         self.assertEqual(draft.photos.get().blob_id, before.blob_id)
         done = self.act(draft, "white_background", "background", apply=1)
         self.assertContains(done, "1 photo changed.")
+        self.assertContains(self.client.get(self.at("dataset-history", draft)), "Put white behind it")
         after = draft.photos.get()
         self.assertNotEqual(after.blob_id, before.blob_id)
         self.assertEqual((after.parent_id, after.recipe["mended"][0]["from"]), (before.blob_id, before.blob_id))
