@@ -290,7 +290,7 @@ class Words:
         if self.few is not None:
             matching = Q(generation__in=self.few)
         elif walked:
-            matching = Q(Exists(self._stacks.filter(generation=OuterRef("generation"))))
+            matching = Q(Exists(Stack.objects.filter(words__hold=self.phrases, generation=OuterRef("generation"))))
         else:
             matching = Q(generation__in=self._stacks.values("generation"))
         return ~matching if self.negated else matching

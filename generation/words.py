@@ -59,3 +59,15 @@ class Matches(models.Lookup):
         """The row number, or what PostgreSQL makes of the text (see migration 0006)."""
         quote = compiler.quote_name_unless_alias
         return f"{quote(self.lhs.alias)}.{quote(name)}"
+
+
+@WordsField.register_lookup
+class Hold(Matches):
+    """The same, asked of one row after the other: SQLite's index would first list all that match, for every query."""
+
+    lookup_name = "hold"
+
+    def as_sqlite(self, compiler: Any, connection: Any) -> tuple[str, list[Any]]:
+        column = self._column(compiler, "words")
+        each = " AND ".join(f"instr(' ' || {column}, %s)" for _phrase in self.rhs)
+        return f"({each})", [f" {' '.join(phrase)}" for phrase in self.rhs]

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from datetime import datetime, timedelta
 from typing import Any
+from unittest.mock import patch
 
 from django.http import QueryDict
 from django.utils import timezone
@@ -65,6 +66,34 @@ class SearchTest(BaseTestCase):
         self.assertEqual(self.found("red -suede"), [red])
         self.assertEqual(self.found('-"red suede"'), [red])
         self.assertEqual(self.found("eakers"), [])
+
+    def test_common_words_are_walked_to_and_found_as_rare_ones_are(self) -> None:
+        for prompt in (
+            "Red leather SNEAKERS, white soles",
+            "red suede loafers",
+            "Botas de nêutron, white",
+            "100% red_sole",
+        ):
+            self.picture(prompt=prompt)
+        for q in (
+            "red",
+            "re",
+            "ed",
+            "sole",
+            "red sneak",
+            '"white sol"',
+            '"white red"',
+            "neutr",
+            "-red",
+            "-sole white",
+            "%",
+            "1",
+            "d s",
+        ):
+            with self.subTest(q):
+                rare = self.found(q)
+                with patch("gallery.searching.COMMON", -1):
+                    self.assertEqual(self.found(q), rare)
 
     def test_accents_do_not_count(self) -> None:
         shoe = self.picture(prompt="tênis preto de salão")
