@@ -2,7 +2,16 @@ from __future__ import annotations
 
 from django.contrib import admin
 
-from evaluation.models import EvaluationRun, ImageScore, Score, Subject, SuiteImage, Verdict
+from evaluation.models import (
+    ChannelVerdict,
+    EvaluationRun,
+    ImageScore,
+    PictureCheck,
+    Score,
+    Subject,
+    SuiteImage,
+    Verdict,
+)
 from shoesai.admin import ReadOnly
 
 
@@ -44,3 +53,18 @@ class SuiteImageAdmin(ReadOnly, admin.ModelAdmin):
 class VerdictAdmin(ReadOnly, admin.ModelAdmin):
     list_display = ["run", "checkpoint", "evaluation", "at"]
     search_fields = ["run__name"]
+
+
+@admin.register(PictureCheck)
+class PictureCheckAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["image", "edition", "rules", "judged_at"]
+    list_select_related = ["image__generation"]
+    search_fields = ["image__generation__prompt"]
+
+
+@admin.register(ChannelVerdict)
+class ChannelVerdictAdmin(ReadOnly, admin.ModelAdmin):
+    list_display = ["image", "profile", "passed"]
+    list_select_related = ["image__generation"]
+    list_filter = ["profile", "passed"]
+    search_fields = ["image__generation__prompt"]

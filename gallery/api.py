@@ -50,6 +50,7 @@ FILTERS = [
     _several("scheduler", "Schedulers by key."),
     _several("rating", "Your own rating, 1 to 5."),
     _several("tag", "Tags."),
+    _several("passes", "Channels whose photo checks it passes: house, amazon-main, google-merchant, shopify."),
     OpenApiParameter("date", OpenApiTypes.STR, description=f"{', '.join(DATES)}, a day or a month (2026-11)."),
     OpenApiParameter("favourite", OpenApiTypes.BOOL, description="Your favourites, or everything else."),
     OpenApiParameter("collection", OpenApiTypes.UUID, description="Only what is in this collection."),

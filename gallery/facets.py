@@ -23,6 +23,7 @@ from django.utils.translation import gettext as _
 
 from gallery.filters import ImageFilter
 from gallery.models import RATINGS
+from gallery.passing import channels
 from gallery.searching import DATES, made_in, since, stacked_in
 from generation.models import GeneratedImage, Shelf, Stack
 from generation.schedulers import SCHEDULERS
@@ -242,6 +243,12 @@ def _of_tags(narrowed: ImageFilter) -> Facet:
     return _facet(narrowed, "tag", [(name, name, number) for name, number in commonest])
 
 
+def _of_channels(narrowed: ImageFilter) -> Facet:
+    passed = narrowed.images(without="passes").filter(channel_verdicts__passed=True)
+    numbers = dict(passed.values_list("channel_verdicts__profile").annotate(Count("pk")))
+    return _facet(narrowed, "passes", [(name, label, numbers.get(name, 0)) for name, label in channels().items()])
+
+
 def _facet(narrowed: ImageFilter, name: str, counted: Iterable[tuple[str, str, int]]) -> Facet:
     """Nothing that leads nowhere is offered; what is chosen stays, even when it is empty now."""
     chosen = narrowed.chosen(name)
@@ -253,8 +260,8 @@ def _facet(narrowed: ImageFilter, name: str, counted: Iterable[tuple[str, str, i
     return Facet(name, str(narrowed.form.fields[name].label), options)
 
 
-# What is counted only where it is looked at: it costs as much as there are judgements and tags.
-ON_DEMAND = {"rating": _of_ratings, "tag": _of_tags}
+# What is counted only where it is looked at: it costs as much as there are judgements, tags and verdicts.
+ON_DEMAND = {"rating": _of_ratings, "tag": _of_tags, "passes": _of_channels}
 
 
 def facets_of(narrowed: ImageFilter, opened: Iterable[str] = ()) -> Facets:
@@ -281,7 +288,8 @@ def uncounted(narrowed: ImageFilter) -> Facets:
 
 
 def _not_counted(narrowed: ImageFilter, name: str) -> Facet:
-    chosen = [Option(value, value, None, True) for value in narrowed.chosen(name)]
+    labels = channels() if name == "passes" else {}
+    chosen = [Option(value, labels.get(value, value), None, True) for value in narrowed.chosen(name)]
     return Facet(name, str(narrowed.form.fields[name].label), chosen, is_counted=False)
 
 

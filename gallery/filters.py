@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy
 
 from gallery.models import Collection, CollectionItem, Judgement, Tagging
 from gallery.paging import SORTS, sorted_by
+from gallery.passing import passing
 from gallery.searching import (
     DATES,
     KEYS,
@@ -74,6 +75,7 @@ class ImageFilter(django_filters.FilterSet):
     scheduler = AnyOf(label=gettext_lazy("Scheduler"))
     rating = AnyOf(label=gettext_lazy("Your rating"))
     tag = AnyOf(label=gettext_lazy("Tag"))
+    passes = AnyOf(label=gettext_lazy("Passes the checks of"))
     date = django_filters.CharFilter(label=gettext_lazy("Date"), widget=forms.HiddenInput)
     favourite = django_filters.BooleanFilter(label=gettext_lazy("Favourites"), widget=forms.HiddenInput)
     collection = django_filters.CharFilter(label=gettext_lazy("Collection"), widget=forms.HiddenInput)
@@ -236,6 +238,7 @@ CONDITIONS: dict[str, Any] = {
     "tag": (
         lambda user, chosen: Q(pk__in=Tagging.objects.filter(tag__name__in=chosen).values("image")), False
     ),
+    "passes": (lambda user, chosen: passing(chosen), False),
     "date": (lambda user, chosen: made_in(chosen[0]), False),
     "favourite": (_favourite, False),
     "collection": (_collection, False),
@@ -243,16 +246,16 @@ CONDITIONS: dict[str, Any] = {
 
 
 def with_what_is_shown(images: QuerySet[GeneratedImage], user: User) -> QuerySet[GeneratedImage]:
-    """What a tile shows: the prompt, whose it is, and what this user thinks of it (`image.judged`)."""
-    mine = Judgement.objects.filter(user=user)
-    return images.select_related("generation", "owner").prefetch_related(Prefetch("judgements", mine, to_attr="judged"))
+    """What a tile shows: the prompt, whose it is, what this user thinks of it (`image.judged`), what it passes."""
+    mine = Prefetch("judgements", Judgement.objects.filter(user=user), to_attr="judged")
+    return images.select_related("generation", "owner", "photo_check").prefetch_related(mine)
 
 
 def visible_images(user: User) -> QuerySet[GeneratedImage]:
     """This user's gallery, newest first, with everything that pages and exports tell of a picture."""
     return (
         GeneratedImage.objects.visible_to(user)
-        .select_related("generation__base_model", "generation__job", "owner", "blob")
+        .select_related("generation__base_model", "generation__job", "owner", "blob", "photo_check")
         .prefetch_related(f"generation__{LORAS}")
         .order_by("-created_at", "-id")
     )

@@ -96,7 +96,8 @@ def siblings_of(image: GeneratedImage, user: User) -> list[GeneratedImage]:
     """The pictures of the same request, this one among them; none where it is alone."""
     if image.generation.num_images == 1:
         return []
-    found = list(GeneratedImage.objects.visible_to(user).filter(generation=image.generation_id).order_by("seq"))
+    together = GeneratedImage.objects.visible_to(user).filter(generation=image.generation_id, mending__isnull=True)
+    found = list(together.order_by("seq"))
     return found if len(found) > 1 else []
 
 
@@ -113,3 +114,10 @@ def variations_of(image: GeneratedImage, user: User) -> QuerySet[GeneratedImage]
     return made.select_related("generation").order_by("-created_at", "-id")[:VARIATIONS_SHOWN]
 
 
+def parent_of(image: GeneratedImage, user: User) -> GeneratedImage | None:
+    """What it was mended from, where the viewer may see that."""
+    return GeneratedImage.objects.visible_to(user).filter(pk=image.parent_id).first() if image.parent_id else None
+
+
+def mended_from(image: GeneratedImage, user: User) -> list[GeneratedImage]:
+    return list(GeneratedImage.objects.visible_to(user).filter(parent=image).order_by("seq")[:VARIATIONS_SHOWN])

@@ -18,7 +18,7 @@ from gallery.comparing import FEWEST, MOST
 from gallery.filters import ImageFilter, visible_images
 from gallery.judging import judgement_of, tags_seen_by
 from gallery.models import RATINGS
-from gallery.origins import origins_of, reference_of, siblings_of, variations_of
+from gallery.origins import mended_from, origins_of, parent_of, reference_of, siblings_of, variations_of
 from gallery.paging import neighbours
 from gallery.recreating import RecreationState
 from gallery.rows import row_of, with_rows
@@ -82,6 +82,8 @@ def _lineage(picture: GeneratedImage, user: User) -> dict[str, Any]:
     return {
         "origins": origins_of(picture.generation, user),
         "reference": reference_of(picture.generation, user),
+        "parent": parent_of(picture, user),
+        "mended": mended_from(picture, user),
         "siblings": siblings,
         "compare_siblings": compared if FEWEST <= len(siblings) <= MOST else "",
         "variations": variations_of(picture, user),

@@ -11,6 +11,7 @@ from django.http.response import HttpResponseBase
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils.cache import get_conditional_response
+from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from gallery.recreating import RecreationState
@@ -29,6 +30,8 @@ FRAGMENT = "gallery/_recreation_state.html"
 def recreate(request: HttpRequest, pk: UUID) -> HttpResponse:
     """The same post serves a browser without JavaScript (redirect) and htmx (the fragment)."""
     image = visible_image(caller(request), pk)
+    if image.mending:
+        raise Http404(_("A mended picture is proved by the one that it was mended from."))
     try:
         state, status = RecreationState(image, request_recreation(caller(request), image)), 200
     except QuotaReached as problem:

@@ -10,14 +10,15 @@ from typing import IO, Any
 from django.db.models import Prefetch, QuerySet
 
 from gallery.models import Judgement, Tagging
-from generation.metadata import LORAS, recipe_of
+from gallery.passing import checks_of
+from generation.metadata import LORAS, recipe_of_image
 from generation.models import GeneratedImage, Generation
 from shoesai.models import User
 
 COLUMNS = (
     "file", "id", "prompt", "negative_prompt", "model", "base_model", "loras", "seed", "steps", "guidance_scale",
     "scheduler", "width", "height", "strength", "reference", "seconds", "owner", "created_at", "sku", "view",
-    "favourite", "rating", "tags", "sha256",
+    "favourite", "rating", "tags", "passes", "fails", "mended_from", "sha256",
 )  # fmt: skip
 AT_ONCE = 2000
 
@@ -27,7 +28,7 @@ def with_rows(images: QuerySet[GeneratedImage], user: User) -> QuerySet[Generate
     mine = Prefetch("judgements", Judgement.objects.filter(user=user), to_attr="judged")
     asked = Prefetch("generation", Generation.objects.defer("engine", "template"))
     tagged = Prefetch("taggings", Tagging.objects.select_related("tag"), to_attr="tagged")
-    together = (asked, "generation__base_model", f"generation__{LORAS}", "owner", mine, tagged)
+    together = (asked, "generation__base_model", f"generation__{LORAS}", "owner", "photo_check", mine, tagged)
     return images.select_related(None).prefetch_related(None).prefetch_related(*together)
 
 
@@ -37,7 +38,7 @@ def row_of(image: Any, file: str) -> dict[str, Any]:
     return {
         "file": file,
         "id": str(image.id),
-        **recipe_of(image.generation, image.seed_number),
+        **recipe_of_image(image),
         "width": image.width,
         "height": image.height,
         "seconds": image.seconds,
@@ -48,6 +49,7 @@ def row_of(image: Any, file: str) -> dict[str, Any]:
         "favourite": bool(judged and judged.favourite),
         "rating": judged.rating if judged else None,
         "tags": sorted(tagging.tag.name for tagging in image.tagged),
+        "checks": [verdict.as_json() for verdict in checks_of(image)],
         "sha256": image.blob_id,
     }
 
@@ -80,11 +82,19 @@ class CsvRows:
 
     def write(self, row: dict[str, Any]) -> None:
         loras = " ".join(f"{lora['name']}:{lora['weight']:g}" for lora in row["loras"])
-        flat = {**row, "loras": loras, "tags": ", ".join(row["tags"])}
+        flat = {**row, "loras": loras, "tags": ", ".join(row["tags"]), **_told_by_checks(row)}
         self.table.writerow({name: _harmless(value) for name, value in flat.items()})
 
     def end(self) -> None:
         self.text.detach()
+
+
+def _told_by_checks(row: dict[str, Any]) -> dict[str, str]:
+    return {
+        "passes": ", ".join(check["profile"] for check in row["checks"] if check["passed"]),
+        "fails": ", ".join(check["profile"] for check in row["checks"] if not check["passed"]),
+        "mended_from": row.get("mending", {}).get("parent", ""),
+    }
 
 
 def _harmless(value: Any) -> Any:

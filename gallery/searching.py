@@ -22,6 +22,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from gallery.models import RATINGS, Collection, CollectionItem, Judgement, Tagging
+from gallery.passing import channels, passing
 from generation.models import GenerationLora, Stack, View
 from generation.schedulers import SCHEDULERS
 from generation.words import Phrase, phrases
@@ -137,6 +138,13 @@ def _view(user: User, value: str) -> Q:
     return Q(view=value.lower())
 
 
+def _passes(user: User, value: str) -> Q:
+    if value.lower() not in channels():
+        known = ", ".join(channels())
+        raise Unclear(_("“%(value)s” is no channel; known are %(known)s.") % {"value": value, "known": known})
+    return passing([value.lower()])
+
+
 def _collection(user: User, value: str) -> Q:
     named = Collection.objects.visible_to(user).filter(name__istartswith=value)
     return Q(pk__in=CollectionItem.objects.filter(collection__in=named).values("image"))
@@ -249,6 +257,7 @@ KEYS: dict[str, Key] = {
     "tag": Key(_tag, gettext_lazy("tag"), "tag:hero"),
     "sku": Key(lambda user, value: Q(sku__istartswith=value), gettext_lazy("article number"), "sku:AB-12"),
     "view": Key(_view, gettext_lazy("product view"), "view:side"),
+    "passes": Key(_passes, gettext_lazy("channel whose photo checks it passes"), "passes:amazon-main"),
     "collection": Key(_collection, gettext_lazy("collection"), "collection:spring"),
     "is": Key(_is, gettext_lazy("state of the picture"), "is:favourite"),
     "date": Key(lambda user, value: made_in(value.lower()), gettext_lazy("when it was made"), "date:week"),

@@ -163,7 +163,8 @@ class ImageView(ApiView):
         },
     )
     def get(self, request: Request, id: UUID) -> HttpResponseBase:
-        images = GeneratedImage.objects.visible_to(request.user).select_related("generation__base_model")
+        seen = GeneratedImage.objects.visible_to(request.user)
+        images = seen.select_related("generation__base_model", "photo_check")
         return with_etag(request, Response(ImageSerializer(found(images, "picture", id)).data))
 
 

@@ -54,7 +54,7 @@ class GenerationView:
 
     @cached_property
     def images(self) -> list[GeneratedImage]:
-        return list(self.generation.images.all())
+        return [image for image in self.generation.images.all() if not image.mending]
 
     @cached_property
     def tiles(self) -> list[GeneratedImage | None]:

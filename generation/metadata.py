@@ -14,7 +14,7 @@ from xml.sax.saxutils import escape
 from PIL import Image
 from PIL.PngImagePlugin import PngInfo
 
-from generation.models import Generation
+from generation.models import GeneratedImage, Generation
 from generation.schedulers import SCHEDULERS
 
 AI_ORIGIN = "http://cv.iptc.org/newscodes/digitalsourcetype/trainedAlgorithmicMedia"
@@ -61,6 +61,12 @@ def recipe_of(generation: Generation, seed: int) -> dict[str, Any]:
     return recipe
 
 
+def recipe_of_image(image: GeneratedImage) -> dict[str, Any]:
+    """The generation's recipe, and what was done to the picture afterwards."""
+    recipe = recipe_of(image.generation, image.seed_number)
+    return recipe | {"mending": image.mending} if image.mending else recipe
+
+
 def a1111_parameters(recipe: dict[str, Any]) -> str:
     lines = [recipe["prompt"]]
     if recipe["negative_prompt"]:
@@ -70,6 +76,7 @@ def a1111_parameters(recipe: dict[str, Any]) -> str:
         f"CFG scale: {recipe['guidance_scale']:g}, Seed: {recipe['seed']}, "
         f"Size: {recipe['width']}x{recipe['height']}, Model: {recipe['base_model']}"
         + (f", Denoising strength: {recipe['strength']:g}" if "strength" in recipe else "")
+        + (f", Mended: {' + '.join(recipe['mending']['steps'])}" if "mending" in recipe else "")
         + "".join(f", Lora: {lora['name']}:{lora['weight']:g}" for lora in recipe["loras"])
     )
     return "\n".join(lines)

@@ -170,6 +170,9 @@ class GeneratedImage(Owned):
     seconds = models.FloatField(default=0)
     shelf = models.ForeignKey(Shelf, on_delete=models.RESTRICT, null=True, related_name="+")
     trashed_at = models.DateTimeField(null=True, blank=True)
+    # A picture that was mended from another one of the same generation; its seq lies behind those that were asked for.
+    parent = models.ForeignKey("self", on_delete=models.SET_NULL, null=True, blank=True, related_name="mended")
+    mending = models.JSONField(null=True, blank=True, help_text=_("What was done to its parent."))
     sku = models.CharField(max_length=64, blank=True, help_text=_("The article that it shows."))
     view = models.CharField(max_length=16, choices=View.choices, blank=True)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import base64
 import binascii
 from io import BytesIO
-from typing import Any
+from typing import Any, TypedDict
 from uuid import UUID
 
 from django.db.models import prefetch_related_objects
@@ -17,7 +17,7 @@ from rest_framework import serializers
 
 from generation import limits
 from generation.limits import SIDE
-from generation.metadata import LORAS, recipe_of
+from generation.metadata import LORAS, recipe_of_image
 from generation.models import GeneratedImage, Generation
 from generation.references import keep_reference
 from generation.schedulers import CHOICES, DEFAULT, SCHEDULERS
@@ -149,8 +149,15 @@ class GenerateSerializer(StrictSerializer):
         return GenerationRequest(**given, loras=loras, reference=reference)
 
 
+class Check(TypedDict):
+    profile: str
+    passed: bool
+    reasons: list[str]
+    advice: list[str]
+
+
 def metadata_of(image: GeneratedImage) -> dict[str, Any]:
-    return recipe_of(image.generation, image.seed_number)
+    return recipe_of_image(image)
 
 
 class ImageSerializer(serializers.ModelSerializer):
@@ -160,10 +167,17 @@ class ImageSerializer(serializers.ModelSerializer):
     url = serializers.SerializerMethodField(help_text="The PNG.")
     job = serializers.UUIDField(source="generation.job_id")
     metadata = serializers.SerializerMethodField()
+    mended_from = serializers.UUIDField(
+        source="parent_id", allow_null=True, help_text="The picture that this one was mended from."
+    )
+    checks = serializers.SerializerMethodField(
+        help_text="What it passes of each channel's photo checks, with the reasons; empty until it was judged."
+    )
 
     class Meta:
         model = GeneratedImage
-        fields = ["id", "job", "seq", "seed", "width", "height", "url", "metadata", "created_at"]
+        fields = ["id", "job", "seq", "seed", "width", "height", "url", "metadata", "mended_from", "checks",
+                  "created_at"]  # fmt: skip
         read_only_fields = fields
 
     def get_seed(self, image: GeneratedImage) -> int:
@@ -174,6 +188,11 @@ class ImageSerializer(serializers.ModelSerializer):
 
     def get_metadata(self, image: GeneratedImage) -> dict[str, Any]:
         return metadata_of(image)
+
+    def get_checks(self, image: GeneratedImage) -> list[Check]:
+        """By the reverse relation: who judges is above this app. Queries bring `photo_check` along."""
+        check = getattr(image, "photo_check", None)
+        return [verdict.as_json() for verdict in check.told] if check else []
 
 
 class PictureSerializer(serializers.Serializer):
@@ -207,7 +226,7 @@ class AcceptedSerializer(serializers.Serializer):
 def generated(generation: Generation, job: Job) -> dict[str, Any]:
     """The seed's response."""
     prefetch_related_objects([generation], LORAS)
-    images = list(generation.images.select_related("blob").order_by("seq"))
+    images = list(generation.images.select_related("blob").filter(mending__isnull=True).order_by("seq"))
     for image in images:
         image.generation = generation
     return {

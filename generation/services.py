@@ -10,6 +10,8 @@ from io import BytesIO
 from typing import Any
 from uuid import UUID
 
+from django.db import transaction
+from django.db.models import Max
 from django.utils.translation import gettext as _
 from PIL import Image
 
@@ -243,7 +245,7 @@ def keep_image(*, generation: Generation, seq: int, seed: int, picture: Image.Im
             "thumbnail": thumbnail,
             "width": picture.width,
             "height": picture.height,
-            "colour": "#" + picture.resize((1, 1), Image.Resampling.BOX).tobytes().hex(),
+            "colour": _mean_colour(picture),
             "seconds": seconds,
             "shelf": shelves.shelf_for(generation, generation.team, picture.width, picture.height),
         },
@@ -251,6 +253,42 @@ def keep_image(*, generation: Generation, seq: int, seed: int, picture: Image.Im
     if is_new:
         shelves.counted(image)
     return image
+
+
+def keep_mended(
+    parent: GeneratedImage, picture: Image.Image, mending: dict[str, Any], seconds: float
+) -> GeneratedImage:
+    """A new picture beside the one that it was mended from, its owner's and for whom that one is."""
+    picture = picture.convert("RGB")
+    generation = parent.generation
+    with transaction.atomic():
+        Generation.objects.select_for_update().get(pk=generation.pk)  # so that two do not take the same place
+        last = generation.images.aggregate(last=Max("seq"))["last"]
+        recipe = recipe_of(generation, parent.seed_number) | {"mending": mending}
+        image = GeneratedImage.objects.create(
+            generation=generation,
+            seq=max(last or 0, generation.num_images - 1) + 1,
+            owner=parent.owner,
+            team=parent.team,
+            seed=parent.seed,
+            blob=files.publish(png_with_recipe(picture, recipe), "image/png"),
+            thumbnail=files.publish(_thumbnail(picture), "image/webp"),
+            width=picture.width,
+            height=picture.height,
+            colour=_mean_colour(picture),
+            seconds=seconds,
+            shelf=shelves.shelf_for(generation, parent.team, picture.width, picture.height),
+            parent=parent,
+            mending=mending,
+            sku=parent.sku,
+            view=parent.view,
+        )
+        shelves.counted(image)
+    return image
+
+
+def _mean_colour(picture: Image.Image) -> str:
+    return "#" + picture.resize((1, 1), Image.Resampling.BOX).tobytes().hex()
 
 
 def keep_engine(generation: Generation, event: dict[str, Any]) -> None:

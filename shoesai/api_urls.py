@@ -4,6 +4,7 @@ from csp.decorators import csp_update
 from django.urls import URLPattern, URLResolver, path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
+from evaluation.mending_api import ImageMendView
 from gallery.api import ImagesView
 from generation.api import GenerateView, ImageFileView, ImageView
 from generation.expansion_api import DatasetExpandView
@@ -32,6 +33,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/images", ImagesView.as_view(), name="api-images"),
     path("api/images/<uuid:id>", ImageView.as_view(), name="api-image"),
     path("api/images/<uuid:id>/file", ImageFileView.as_view(), name="api-image-file"),
+    path("api/images/<uuid:id>/mend", ImageMendView.as_view(), name="api-image-mend"),
     path("api/models", ModelsView.as_view(), name="api-models"),
     path("api/models/<uuid:id>", ModelView.as_view(), name="api-model"),
     path("api/runs", RunsView.as_view(), name="api-runs"),

@@ -218,7 +218,8 @@ class JobSerializer(serializers.ModelSerializer):
 
     def get_images(self, job: Job) -> list[JobImage]:
         generation = getattr(job, "generation", None)
-        images = sorted(generation.images.all(), key=lambda image: image.seq) if generation else []
+        made = [image for image in generation.images.all() if not image.mending] if generation else []
+        images = sorted(made, key=lambda image: image.seq)
         return [
             {"id": image.id, "seq": image.seq, "seed": image.seed_number, "url": image_url(image.id)}
             for image in images

@@ -11,10 +11,14 @@ from django import template
 from django.template.context import RequestContext
 from django.urls import get_script_prefix, reverse
 from django.utils.formats import number_format
+from django.utils.html import format_html
+from django.utils.safestring import SafeString
+from django.utils.translation import gettext as _
 
 from gallery.arranging import collections_for
 from gallery.facets import Facet, Option, count_words
 from gallery.models import Judgement
+from gallery.passing import checks_of
 from generation.models import GeneratedImage, View
 
 register = template.Library()
@@ -48,6 +52,26 @@ def judgement(image: GeneratedImage) -> Judgement | None:
     """What the user thinks of a picture, where the query fetched it (see `filters.with_what_is_shown`)."""
     judged: list[Judgement] = getattr(image, "judged", [])
     return judged[0] if judged else None
+
+
+@register.simple_tag
+def channels_passed(image: GeneratedImage) -> SafeString | str:
+    """`3/4` on a tile, in words for who listens or points at it; nothing while it is not judged."""
+    verdicts = checks_of(image)
+    if not verdicts:
+        return ""
+    passed = [verdict.label for verdict in verdicts if verdict.passed]
+    told = [_("Passes %(channels)s.") % {"channels": ", ".join(passed)}] if passed else []
+    told += [
+        _("Fails %(channel)s: %(reason)s") % {"channel": verdict.label, "reason": " ".join(verdict.why[:1])}
+        for verdict in verdicts
+        if not verdict.passed
+    ]
+    words = " ".join(told)
+    return format_html(
+        '<span class="passes" role="img" title="{}" aria-label="{}"{}>{}/{}</span>',
+        words, words, SafeString(" data-all") if len(passed) == len(verdicts) else "", len(passed), len(verdicts),
+    )  # fmt: skip
 
 
 @register.filter

@@ -29,7 +29,10 @@ class Kind:
 
 
 KINDS: dict[str, Kind] = {
-    "generate": Kind("gpu", "generation.tasks.generate_images", priority=0),
+    "generate": Kind(
+        "gpu", "generation.tasks.generate_images", priority=0, on_change="evaluation.verdicts.follow_generation"
+    ),
+    "judge_images": Kind("cpu", "evaluation.verdicts.judge_new_images", priority=5, housekeeping=True),
     "recreate": Kind("gpu", "generation.tasks.recreate_image", priority=0),
     "train": Kind(
         "gpu", "training.tasks.train_lora", priority=10, on_change="training.services.follow_job", yields=True

@@ -7,6 +7,7 @@ from django.utils.translation import gettext_lazy as _
 KIND_LABELS = {
     "generate": _("Generation"),
     "recreate": _("Re-creation"),
+    "judge_images": _("Checks of new pictures"),
     "train": _("Training"),
     "evaluate": _("Evaluation"),
     "measure_training": _("Measurement"),

@@ -14,6 +14,7 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from shoesai.photo_checks.colour import RGB
+from shoesai.photo_checks.paper import paper_of
 from shoesai.photo_checks.shoe import (
     BORDER,
     WHITE_LEVEL,
@@ -27,8 +28,9 @@ from shoesai.photo_checks.shoe import (
     segment_shoe,
     shoe_colour,
 )
+from shoesai.photo_checks.stance import Facing, facing_of, shoes_in, tilt_of
 
-EDITION: Final = 1  # raised when a measure changes, so that photos are measured again
+EDITION: Final = 2  # raised when a measure changes, so that photos are measured again
 DETAIL_SIDE: Final = 512  # sharpness: what models learn from
 PLACE_SIDE: Final = 160  # everything else
 BURNT: Final = 253
@@ -48,7 +50,10 @@ class Measures:
     is white; `border_roughness`: how far the band is from a smooth surface, root mean square. `subject`: how much of
     the picture the shoe covers; `solid`: how much of its own box; `fill`: the larger side of that box. `offset_x`,
     `offset_y`: from the picture's middle to the shoe's, to the right and down. `touches_…`: how much of that edge the
-    shoe covers in one stretch.
+    shoe covers in one stretch; `margin_…`: how much lies between it and the shoe. `shoes`: parts that stand apart.
+    `facing`: where the toe points; `tilt`: degrees between the sole and level ground. `paper_…`: of the background
+    without the soft shadow, how much is 255, how much is 245 and more, and how far it is from 255 in the mean and for
+    all but the worst hundredth.
     """
 
     width: int
@@ -68,6 +73,17 @@ class Measures:
     touches_top: float
     touches_right: float
     touches_bottom: float
+    margin_left: float
+    margin_top: float
+    margin_right: float
+    margin_bottom: float
+    shoes: int
+    facing: Facing
+    tilt: float
+    paper_pure: float
+    paper_white: float
+    paper_deviation: float
+    paper_deviation_most: float
     colour: RGB
     background: RGB
 
@@ -80,6 +96,7 @@ def measure(picture: Picture) -> Measures:
     left, top, right, bottom = box_of(mask)
     shoe = rgb[closed(mask)]
     touches = _touches(mask)
+    paper = paper_of(pixels(image), rgb, mask)
     return Measures(
         width=image.width,
         height=image.height,
@@ -98,6 +115,17 @@ def measure(picture: Picture) -> Measures:
         touches_top=touches[1],
         touches_right=touches[2],
         touches_bottom=touches[3],
+        margin_left=left,
+        margin_top=top,
+        margin_right=1 - right if mask.any() else 0.0,
+        margin_bottom=1 - bottom if mask.any() else 0.0,
+        shoes=shoes_in(mask),
+        facing=facing_of(mask),
+        tilt=tilt_of(mask),
+        paper_pure=paper.pure,
+        paper_white=paper.white,
+        paper_deviation=paper.deviation,
+        paper_deviation_most=paper.deviation_most,
         colour=shoe_colour(rgb, mask),
         background=background_colour(rgb),
     )

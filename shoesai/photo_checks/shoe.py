@@ -72,7 +72,7 @@ def segment_shoe(picture: Picture, threshold: float = 4.5) -> Mask:
     back = fitted_backdrop(rgb)
     difference = _mean3(rgb_to_lab(rgb) - rgb_to_lab(back))  # smoothed: noise is not a shoe
     differs = np.sqrt((difference**2).sum(-1)) > threshold
-    differs &= _neighbours(differs) >= 4
+    differs &= neighbours(differs) >= 4
     rows = np.flatnonzero(differs.any(1))
     if not len(rows):
         return differs
@@ -110,7 +110,7 @@ def _is_shadow(rgb: NDArray[np.uint8], back: Floats) -> Mask:
     return (factor > 0.55) & (factor < 1.0) & (np.ptp(ratio, axis=-1) < 0.045)
 
 
-def _neighbours(mask: Mask) -> NDArray[np.int64]:
+def neighbours(mask: Mask) -> NDArray[np.int64]:
     """How many of the 3 × 3 around each pixel are set, itself included."""
     padded = np.pad(mask.astype(np.int64), 1)
     rows = padded[:-2] + padded[1:-1] + padded[2:]
@@ -132,7 +132,7 @@ def upper_part(mask: Mask, sole: float = 0.33) -> Mask:
     bottom = height - 1 - np.where(mask.any(0), mask[::-1].argmax(0), 0)
     # the sole is about as thick everywhere, so a column's share is taken of a typical column
     thick = sole * np.median((bottom - top)[mask.any(0)]) if mask.any() else 0
-    inner = mask & (rows < bottom - thick) & (_neighbours(mask) == 9)
+    inner = mask & (rows < bottom - thick) & (neighbours(mask) == 9)
     return inner if inner.sum() >= 20 else mask
 
 

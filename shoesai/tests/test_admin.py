@@ -18,7 +18,7 @@ from shoesai.testing import BaseTestCase, finished_generation
 from training.models import BaseModel
 from training.tests.bases import hollow_base_folder
 
-OURS = ("shoesai", "training", "generation", "gallery")
+OURS = ("shoesai", "training", "generation", "gallery", "evaluation")
 
 
 class AdminTest(BaseTestCase):

@@ -23,6 +23,10 @@ DELETING = {"DELETE /api/datasets/{id}"}  # what comes after it still needs the 
 PUBLIC = {"api-health", "api-schema", "api-docs", "api-nothing-here"}
 
 
+def of_image(public_id: Any) -> dict[str, Any]:
+    return {"api-image": public_id, "api-image-file": public_id, "api-image-mend": public_id}
+
+
 def of_run(run: TrainingRun) -> dict[str, Any]:
     """What stands in the addresses of one run and its checkpoint."""
     names = ("", "-pause", "-resume", "-cancel", "-metrics", "-events")
@@ -87,7 +91,7 @@ class AuthorizationTests(BaseTestCase):
     def test_without_a_token_every_method_of_every_address_is_a_401(self) -> None:
         generation = finished_generation(self.alice)
         image, job, model = generation.images.get().pk, generation.job_id, starter().pk
-        ids = {"api-image": image, "api-image-file": image, "api-job": job, "api-job-cancel": job, "api-model": model}
+        ids = {**of_image(image), "api-job": job, "api-job-cancel": job, "api-model": model}
         for name, url in self.urls({**ids, **of_run(queued_run(self.alice)), **of_dataset(self.alice)}).items():
             for method in ("get", "head", "post", "put", "patch", "delete", "options"):
                 with self.subTest(f"{method} {name}"):
@@ -96,7 +100,7 @@ class AuthorizationTests(BaseTestCase):
     def test_somebody_elses_things_are_404s_for_every_method_that_exists(self) -> None:
         generation = finished_generation(self.alice)
         image, job = generation.images.get().pk, generation.job_id
-        ids = {"api-image": image, "api-image-file": image, "api-job": job, "api-job-cancel": job}
+        ids = {**of_image(image), "api-job": job, "api-job-cancel": job}
         ids |= of_run(queued_run(self.alice)) | of_dataset(self.alice)
         urls = {name: url for name, url in self.urls({**ids, "api-model": starter().pk}).items() if name in ids}
         charlie = client_of(self.charlie)

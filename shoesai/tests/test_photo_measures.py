@@ -87,7 +87,8 @@ def test_an_empty_picture_has_no_subject() -> None:
 def test_every_size_that_can_be_imported_is_measured(size: tuple[int, int]) -> None:
     found = measure(Image.effect_noise(size, 60).convert("RGB"))
     assert (found.width, found.height) == size
-    assert all(np.isfinite(getattr(found, field.name)).all() for field in fields(Measures))
+    numbers = [getattr(found, field.name) for field in fields(Measures) if field.name != "facing"]
+    assert all(np.isfinite(number).all() for number in numbers)
 
 
 def test_the_hash_of_a_photo_bears_recompression_and_size_and_not_another_shape(photo: Image.Image) -> None:
@@ -104,3 +105,45 @@ def test_the_small_copy_tells_colours_apart_where_the_hash_cannot(photo: Image.I
     first, second = (photo_checks.small_copy(each).astype(int) for each in (photo, blue))
     assert photo_checks.hamming(photo_checks.phash(photo), photo_checks.phash(blue)) <= 10
     assert np.abs(first - second).mean() > 8
+
+
+def test_the_margins_are_what_lies_between_shoe_and_edge() -> None:
+    found = measure(block(20, 40, 120, 80))
+    margins = (found.margin_left, found.margin_top, found.margin_right, found.margin_bottom)
+    assert margins == pytest.approx((20 / 200, 40 / 160, 80 / 200, 80 / 160), abs=0.02)
+
+
+def test_shoes_that_stand_apart_are_counted_and_a_bright_seam_divides_none() -> None:
+    pair = block(10, 60, 90, 100)
+    pair.paste((40, 60, 160), (110, 60, 190, 100))
+    seam = block(40, 40, 160, 110)
+    seam.paste((252, 252, 252), (40, 80, 160, 84))
+    assert [measure(each).shoes for each in (block(40, 40, 160, 110), pair, seam)] == [1, 2, 1]
+    assert measure(np.full((64, 64, 3), 250, np.uint8)).shoes == 0
+
+
+def test_a_toe_points_where_the_outline_is_low(photo: Image.Image) -> None:
+    assert measure(photo).facing == "right"
+    assert measure(photo.transpose(Image.Transpose.FLIP_LEFT_RIGHT)).facing == "left"
+    assert measure(block(40, 40, 160, 110)).facing == "unsure"
+
+
+@pytest.mark.parametrize("degrees", [-20, -8, 0, 8, 20])
+def test_the_tilt_is_that_of_the_sole(degrees: float) -> None:
+    sole = block(30, 70, 170, 90).rotate(-degrees, Image.Resampling.BICUBIC, fillcolor=(252, 252, 252))
+    assert measure(sole).tilt == pytest.approx(degrees, abs=1.5)
+
+
+@pytest.mark.parametrize(
+    ("level", "pure", "white"), [(255, 1.0, 1.0), (254, 0.0, 1.0), (245, 0.0, 1.0), (244, 0.0, 0.0)]
+)
+def test_paper_is_measured_at_its_true_values(level: int, pure: float, white: float) -> None:
+    picture = Image.new("RGB", (600, 600), (level,) * 3)
+    picture.paste((40, 60, 160), (150, 200, 450, 400))
+    found = measure(picture)
+    assert (found.paper_pure, found.paper_white) == (pure, white)
+    assert found.paper_deviation == found.paper_deviation_most == pytest.approx((255 - level) / 255)
+
+
+def test_a_soft_shadow_is_no_fault_of_the_paper(photo: Image.Image) -> None:
+    assert measure(photo).paper_white > 0.99

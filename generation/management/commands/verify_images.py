@@ -54,7 +54,7 @@ class Command(DataCommand):
 
 def _pictures(named: str | None, user: User) -> QuerySet[GeneratedImage]:
     """That user's own; all of the site where nobody is named."""
-    images = GeneratedImage.objects.filter(trashed_at__isnull=True)
+    images = GeneratedImage.objects.filter(trashed_at__isnull=True, mending__isnull=True)
     return images.filter(owner=user) if named else images
 
 
