@@ -153,6 +153,7 @@ class Verdict(models.Model):
     run = models.OneToOneField(TrainingRun, on_delete=models.CASCADE, related_name="verdict")
     evaluation = models.ForeignKey(EvaluationRun, on_delete=models.CASCADE, related_name="verdicts")
     checkpoint = models.ForeignKey(Checkpoint, on_delete=models.CASCADE, null=True, blank=True, related_name="verdicts")
+    pinned_it = models.BooleanField(default=False, help_text=_("The court's own pin, which it may take back."))
     sentence: Any = models.JSONField(default=dict, help_text=_("Code and numbers; words are made for the reader."))
     rejected = models.JSONField(default=list, blank=True, help_text=_("Checkpoint and the gate that it failed."))
     second_look = models.JSONField(default=dict, blank=True)

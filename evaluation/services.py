@@ -71,10 +71,11 @@ class Folders:
 # --- of a run -----------------------------------------------------------------------------------------------
 def evaluate_checkpoints(
     user: User, run: TrainingRun, checkpoints: Sequence[Checkpoint], settings: Settings | None = None,
-    purpose: str = EvaluationRun.Purpose.COMPARISON,
+    purpose: str = EvaluationRun.Purpose.COMPARISON, on_the_way: bool = False,
 ) -> EvaluationRun:  # fmt: skip
     """The bare base beside these checkpoints of one run, on a suite of its held-out captions.
 
+    `on_the_way`: nobody has asked for it but the run's own settings (see `evaluation.on_the_way`).
     Raises EvaluationProblem and QuotaReached.
     """
     settings = settings or Settings()
@@ -96,7 +97,11 @@ def evaluate_checkpoints(
             dataset_version=run.dataset_version,
             suite=suite.to_dict(),
             suite_sha256=suite.sha256,
-            settings={"extractors": list(settings.extractors), "second_suite": settings.second_suite},
+            settings={
+                "extractors": list(settings.extractors),
+                "second_suite": settings.second_suite,
+                "on_the_way": on_the_way,
+            },
             targets=settings.targets,
         )
         _add_subjects(evaluation, run.base_model, checkpoints, suite)

@@ -11,17 +11,33 @@ from django.utils import timezone
 
 from evaluation.court import RULE, Decided, decide, sentence_of
 from evaluation.run_models import EvaluationRun, Subject, Verdict
-from evaluation.services import Settings, evaluate_checkpoints
+from evaluation.services import MOST_CHECKPOINTS, Settings, evaluate_checkpoints
 from shoesai.models import User
 from training.models import Checkpoint, TrainingRun
 
 PURPOSE: Final = EvaluationRun.Purpose
 
 
-def request_sitting(user: User, run: TrainingRun, settings: Settings | None = None) -> EvaluationRun:
-    """Over every checkpoint that the run has now. Raises EvaluationProblem and QuotaReached."""
+def request_sitting(
+    user: User, run: TrainingRun, settings: Settings | None = None, *, on_the_way: bool = False
+) -> EvaluationRun:
+    """Over every checkpoint that the run has now, the newest MOST_CHECKPOINTS beside the one that was the best.
+
+    Raises EvaluationProblem and QuotaReached.
+    """
+    return evaluate_checkpoints(
+        user, run, _judged_of(run), settings, purpose=PURPOSE.COURT, on_the_way=on_the_way
+    )
+
+
+def _judged_of(run: TrainingRun) -> list[Checkpoint]:
+    """All, or of very many the newest and the one that was the best until now."""
     checkpoints = list(run.checkpoints.order_by("step"))
-    return evaluate_checkpoints(user, run, checkpoints, settings, purpose=PURPOSE.COURT)
+    older, newest = checkpoints[: 1 - MOST_CHECKPOINTS], checkpoints[1 - MOST_CHECKPOINTS :]
+    best = Verdict.objects.filter(run=run).values_list("checkpoint", flat=True).first()
+    if len(checkpoints) <= MOST_CHECKPOINTS:
+        return checkpoints
+    return [checkpoint for checkpoint in older if checkpoint.pk == best] + newest
 
 
 def conclude(evaluation: EvaluationRun) -> Verdict | None:
@@ -36,20 +52,32 @@ def conclude(evaluation: EvaluationRun) -> Verdict | None:
         return None
     base, *judged = list(evaluation.subjects.select_related("checkpoint").prefetch_related("scores"))
     decided = decide(base, judged)
+    best = decided.best.checkpoint if decided.best else None
+    pinned_it = _pin(evaluation.run, best)
     verdict, _created = Verdict.objects.update_or_create(
         run=evaluation.run,
         defaults={
             "evaluation": evaluation,
-            "checkpoint": decided.best.checkpoint if decided.best else None,
+            "checkpoint": best,
+            "pinned_it": pinned_it,
             "sentence": sentence_of(decided, judged),
             "rejected": _rejected(decided),
             "second_look": {},
             "at": timezone.now(),
         },
     )
-    if decided.best and decided.best.checkpoint_id:
-        Checkpoint.objects.filter(pk=decided.best.checkpoint_id).update(pinned=True)
     return verdict
+
+
+def _pin(run: TrainingRun, best: Checkpoint | None) -> bool:
+    """Whether the court has pinned it. Its earlier pin is taken back, a person's never."""
+    before = Verdict.objects.filter(run=run).first()
+    if before and before.pinned_it and before.checkpoint != best:
+        run.checkpoints.filter(verdicts=before).update(pinned=False)
+    if best is None:
+        return False
+    newly = Checkpoint.objects.filter(pk=best.pk, pinned=False).update(pinned=True) > 0
+    return newly or (before is not None and before.checkpoint == best and before.pinned_it)
 
 
 def _rejected(decided: Decided) -> list[dict[str, Any]]:

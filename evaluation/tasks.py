@@ -14,9 +14,9 @@ from typing import Any, Final
 from django.conf import settings
 from django.utils import timezone
 
-from evaluation import scoring, sittings
+from evaluation import on_the_way, scoring, sittings
 from evaluation.picturing import PartOf, checks_of, make_pictures, missing_of
-from evaluation.run_models import EvaluationRun, ImageScore, Subject, SuiteImage
+from evaluation.run_models import EvaluationRun, ImageScore, Subject, SuiteImage, Verdict
 from evaluation.services import Settings, forget_orphans
 from evaluation.suite import Suite, sides_of
 from shoesai import files
@@ -65,11 +65,21 @@ def evaluate(claim: Claim) -> dict[str, Any]:
     with claim.committing():
         EvaluationRun.objects.filter(pk=evaluation.pk).update(finished_at=timezone.now())
         verdict = sittings.conclude(evaluation)
+        if verdict and evaluation.settings.get("on_the_way"):
+            on_the_way.tell(evaluation, verdict)
         forget_orphans()
-    if verdict and not verdict.second_look:
+    if verdict:
+        _go_on(claim, evaluation, verdict)
+    return {"evaluation": str(evaluation.pk), "subjects": len(subjects)}
+
+
+def _go_on(claim: Claim, evaluation: EvaluationRun, verdict: Verdict) -> None:
+    """What a verdict leads to: while a run trains perhaps its end, afterwards a look that nobody has chosen on."""
+    if verdict.run.is_live:
+        on_the_way.settle(verdict)
+    elif not verdict.second_look:
         with suppress(QuotaReached):  # then the report says that nobody has looked a second time
             sittings.request_second_look(claim.job.owner, verdict, _settings_of(evaluation))
-    return {"evaluation": str(evaluation.pk), "subjects": len(subjects)}
 
 
 def _settings_of(evaluation: EvaluationRun) -> Settings:

@@ -166,6 +166,7 @@ RUN: dict[str, Any] = {
     ],
     "parent": None,
     "notify": False,
+    "court": "never",
     "train_seconds": 0.0,
     "job": {**JOB_EXAMPLE.value, "kind": "train"},
     "error": None,
@@ -184,6 +185,7 @@ RUN_REQUEST = {
     "learning_rate": 0.001,
     "validation_prompts": ["a red leather sneaker on a white background"],
     "notify": True,
+    "court": "stop",
 }
 RUN_EXAMPLE = OpenApiExample("a run", value=RUN, response_only=True, status_codes=["200", "201", "202"])
 MAX_EVENTS = 1000

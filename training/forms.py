@@ -116,6 +116,12 @@ class TrainForm(forms.Form):
     base_model = forms.ModelChoiceField(
         label=gettext_lazy("Base model"), queryset=BaseModel.objects.all(), empty_label=None, widget=BaseSelect
     )
+    court = forms.ChoiceField(
+        label=gettext_lazy("Checkpoint court"),
+        choices=TrainingRun.Court.choices,
+        required=False,
+        help_text=gettext_lazy("Training steps aside while pictures of a new checkpoint are made and judged."),
+    )
     notify = forms.BooleanField(label=gettext_lazy("Send me an e-mail when it ends"), required=False)
     parent = forms.ModelChoiceField(
         queryset=TrainingRun.objects.none(), required=False, widget=forms.HiddenInput, label=gettext_lazy("Cloned from")
@@ -289,6 +295,7 @@ def cloned(run: TrainingRun) -> dict[str, Any]:
         "dataset_version": run.dataset_version_id,
         "base_model": run.base_model_id,
         "notify": run.notify,
+        "court": run.court,
         "parent": run.pk,
         **as_form_values(spec),
     }

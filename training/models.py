@@ -99,6 +99,11 @@ class TrainingRunQuerySet(OwnedQuerySet):
 class TrainingRun(Owned):
     """A training with a life of its own; it has one Job for each stretch between pauses."""
 
+    class Court(models.TextChoices):
+        NEVER = "never", _("No; I ask for it when I want to")
+        JUDGE = "judge", _("Judge after each checkpoint, and pin the best")
+        STOP = "stop", _("Judge, and end the training when it no longer improves")
+
     class State(models.TextChoices):
         QUEUED = "queued", _("Queued")
         RUNNING = "running", _("Running")
@@ -120,6 +125,11 @@ class TrainingRun(Owned):
     state = models.CharField(max_length=16, choices=State.choices, default=State.QUEUED)
     shared = models.BooleanField(default=False, help_text=_("Found in MODELS_DIR, so everybody may use it."))
     pause_requested = models.BooleanField(default=False, help_text=_("Its job was cancelled to pause the run."))
+    settled = models.BooleanField(default=False, help_text=_("It was ended before its last step, as a success."))
+    court = models.CharField(
+        max_length=8, choices=Court.choices, default=Court.NEVER,
+        help_text=_("Whether checkpoints are judged on the way."),
+    )  # fmt: skip
     notify = models.BooleanField(default=False, help_text=_("Send the owner an e-mail when it ends."))
     parent = models.ForeignKey(
         "self", on_delete=models.SET_NULL, null=True, blank=True, related_name="clones", help_text=_("Cloned from.")

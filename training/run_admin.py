@@ -106,7 +106,8 @@ class TrainingRunAdmin(ReadOnly, admin.ModelAdmin):
         (None, {"fields": ["name", "owner", "team", "state", "pause_requested", "progress", "best", "resume_step",
                            "newest_job"]}),
         (gettext_lazy("Made from"), {"fields": ["base_model", "family", "dataset_version", "parent", "recipe"]}),
-        (gettext_lazy("Trained"), {"fields": ["device", "train_seconds", "notify", "created_at", "finished_at"]}),
+        (gettext_lazy("Trained"), {"fields": ["device", "train_seconds", "notify", "court", "created_at",
+                                               "finished_at"]}),
         (gettext_lazy("Log"), {"fields": ["rows", "log"]}),
     ]  # fmt: skip
 

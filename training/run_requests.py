@@ -43,6 +43,7 @@ class RunRequest:
     preset: str = ""
     settings: dict[str, Any] = field(default_factory=dict)
     notify: bool = False
+    court: str = TrainingRun.Court.NEVER
 
     def digest(self) -> str:
         return hashlib.sha256(json.dumps(["run", asdict(self)], sort_keys=True, default=str).encode()).hexdigest()
@@ -75,6 +76,7 @@ def request_run(*, user: User, request: RunRequest, idempotency_key: str | None 
             base_model=base,
             spec=spec,
             notify=request.notify,
+            court=request.court,
             parent=parent,
             idempotency_key=idempotency_key,
             request_digest=digest,

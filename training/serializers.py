@@ -119,6 +119,12 @@ class RunRequestSerializer(StrictSerializer):
     )
     preset = OneOf(list(PRESETS), required=False, help_text="A recipe to begin with; not together with `parent`.")
     notify = Flag(default=False, help_text="Send me an e-mail when it ends.")
+    court = OneOf(
+        TrainingRun.Court.values,
+        default=TrainingRun.Court.NEVER,
+        help_text="`judge`: each checkpoint is evaluated on the way and the best is pinned; `stop`: and the training"
+        " ends when it no longer improves.",
+    )
 
     def get_fields(self) -> dict[str, Any]:
         return {**super().get_fields(), **{name: setting_field(name) for name in recipe.in_order()}}
@@ -236,7 +242,7 @@ class RunSerializer(RunRowSerializer):
     class Meta:
         model = TrainingRun
         fields: list[str] = [
-            *RunRowSerializer.Meta.fields, "resume_step", "spec", "engine", "checkpoints", "parent", "notify",
+            *RunRowSerializer.Meta.fields, "resume_step", "spec", "engine", "checkpoints", "parent", "notify", "court",
             "train_seconds", "job", "error", "links",
         ]  # fmt: skip
         read_only_fields = fields

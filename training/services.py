@@ -19,6 +19,7 @@ from shoesai.jobs import lifeline, queue
 from shoesai.models import Job, User
 from training import notices, results
 from training.models import BaseModel, DatasetVersion, TrainingRun
+from training.signals import run_succeeded
 
 STEPPED_ASIDE = "Stepped aside for other work"
 _RUN_NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9._-]{0,119}")
@@ -58,13 +59,15 @@ def start_training(
     base_model: BaseModel,
     spec: TrainSpec,
     notify: bool = False,
+    court: str = TrainingRun.Court.NEVER,
     parent: TrainingRun | None = None,
     idempotency_key: str | None = None,
     request_digest: str = "",
 ) -> TrainingRun:
     """Creates the run and queues its first job, both or neither.
 
-    `parent` is the run whose settings were cloned; `notify` sends its owner an e-mail when it ends. The same
+    `parent` is the run whose settings were cloned; `notify` sends its owner an e-mail when it ends; `court` says
+    whether its checkpoints are judged on the way. The same
     idempotency key with the same digest returns the run that it made the first time. Raises TrainingProblem,
     queue.QueueFull and queue.KeyReused.
     """
@@ -85,6 +88,7 @@ def start_training(
                 dataset_version=dataset_version,
                 spec=spec.to_dict(),
                 notify=notify,
+                court=court,
                 parent=parent,
             )
             _queue_stretch(run, idempotency_key, request_digest)
@@ -125,6 +129,17 @@ def cancel_training(run: TrainingRun) -> None:
             _end(run, TrainingRun.State.CANCELLED)
         else:
             raise WrongState(_("%(run)s is %(state)s; there is nothing to cancel.") % _standing(run))
+
+
+def settle_training(run: TrainingRun) -> bool:
+    """Ends it as a success before its last step; False where it has ended already."""
+    with _locked(run) as run:
+        if not run.is_live:
+            return False
+        run.settled = True
+        run.save(update_fields=["settled"])
+        _stop(run, pause=False)
+    return True
 
 
 def delete_run(run: TrainingRun) -> None:
@@ -190,7 +205,7 @@ def _stop(run: TrainingRun, *, pause: bool) -> None:
     run.save(update_fields=["pause_requested"])
     job = run.newest_job()
     if not (job and queue.request_cancel(job)):  # no job will ever report: it was removed
-        _end(run, TrainingRun.State.PAUSED if pause else TrainingRun.State.CANCELLED)
+        _end(run, _stopped(run))
 
 
 def _end(run: TrainingRun, state: TrainingRun.State) -> None:
@@ -239,15 +254,20 @@ def follow_job(job: Job) -> None:
     _tell(run, job, before)
     if run.state == TrainingRun.State.SUCCEEDED:
         results.forget_states(run)
+        run_succeeded.send(TrainingRun, run=run)
     if run.notify and run.state in (TrainingRun.State.SUCCEEDED, TrainingRun.State.FAILED):
         notices.send_end_of_run(run, job)
 
 
 def _state_after(run: TrainingRun, job: Job) -> str:
-    """A job that was cancelled to pause its run leaves it paused."""
-    if job.state == Job.State.CANCELLED and run.pause_requested:
+    """A job that was cancelled to pause its run leaves it paused, one whose run is settled has succeeded."""
+    return _stopped(run) if job.state == Job.State.CANCELLED else _STATE_OF_RUN[Job.State(job.state)]
+
+
+def _stopped(run: TrainingRun) -> TrainingRun.State:
+    if run.pause_requested:
         return TrainingRun.State.PAUSED
-    return _STATE_OF_RUN[Job.State(job.state)]
+    return TrainingRun.State.SUCCEEDED if run.settled else TrainingRun.State.CANCELLED
 
 
 def _tell(run: TrainingRun, job: Job, before: str) -> None:

@@ -42,6 +42,7 @@ from training.measuring import MEASURED
 from training.models import BaseModel, Checkpoint, DatasetVersion, TrainingRun
 from training.scan import scan
 from training.services import start_training
+from training.signals import checkpoint_kept
 from training.work import MERGED_FROM, of_claim, writing
 
 
@@ -68,6 +69,8 @@ def train_lora(claim: Claim) -> dict[str, Any]:
             if lora:
                 results.keep_checkpoint(run, event, lora.read_bytes())
             results.keep_state(run, event["step"], state.read_bytes())
+            if lora:
+                checkpoint_kept.send(TrainingRun, run=run)
         _unlink(state, lora)
 
     def on_sample(event: Event) -> None:

@@ -376,8 +376,9 @@ def _try(form: TrainForm, user: User) -> TrainingRun | None:
     if plan.problems:
         return None
     names = ("name", "dataset_version", "base_model", "spec", "notify", "parent")
+    court = data["court"] or TrainingRun.Court.NEVER
     try:
-        return start_training(user=user, **{name: data[name] for name in names})
+        return start_training(user=user, court=court, **{name: data[name] for name in names})
     except (TrainingProblem, QueueFull) as problem:
         form.show_problem(str(problem))
     return None

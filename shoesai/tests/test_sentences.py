@@ -14,7 +14,7 @@ from shoesai.sentences import PLACE, SENTENCES, pattern_of, said
 
 # In the code these beginnings stand apart from what follows them.
 COMPOSED = re.compile("^(must be|Paused;|Cancelled;) ")
-SAID_IN = ("shoesai/engine", "shoesai/jobs", "training", "generation")
+SAID_IN = ("shoesai/engine", "shoesai/jobs", "training", "generation", "evaluation")
 
 
 def test_a_stored_sentence_is_said_in_the_readers_language() -> None:

@@ -43,6 +43,13 @@ class Command(DataCommand):
         parser.add_argument("--run_name", help="Default: the last part of --output_dir.")
         parser.add_argument("--resume", metavar="RUN", help="The same as resume_training RUN.")
         parser.add_argument("--notify", action="store_true", help="E-mail you when it has ended or failed.")
+        parser.add_argument(
+            "--court",
+            choices=TrainingRun.Court.values,
+            default=TrainingRun.Court.NEVER,
+            help="judge: a worker evaluates each checkpoint on the way and pins the best; stop: and the training ends"
+            " when it no longer improves.",
+        )
         parser.add_argument("--dry-run", action="store_true", help="Print the plan; import and train nothing.")
         add_recipe_flags(parser)
         add_following_flags(parser)
@@ -79,7 +86,13 @@ class Command(DataCommand):
         if plan.problems:
             raise TrainingProblem("\n".join(plan.problems))
         run = start_training(
-            user=user, name=name, dataset_version=version, base_model=base, spec=spec, notify=options["notify"]
+            user=user,
+            name=name,
+            dataset_version=version,
+            base_model=base,
+            spec=spec,
+            notify=options["notify"],
+            court=options["court"],
         )
         terminal.say(in_short(plan, spec))
         return run
