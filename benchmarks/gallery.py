@@ -58,6 +58,7 @@ COUNTED_LATER = {
     "older than a year": "date=older",
     "favourites": "q=is:favourite",
     "tag and word": "q=black&tag=hero",
+    "passes the house's checks": "passes=house",
 }
 WEIGHED = ("/", "/generate/", "/gallery/", "/collections/", "/trash/", "/training/", "/jobs/", "/account/")
 
@@ -114,8 +115,12 @@ def addresses(viewer: User) -> dict[str, str]:
         "rated, best first": "/gallery/?q=rating:%3E=4&sort=rating",
         "tag and word": "/gallery/?q=black&tag=hero",
         "seed": f"/gallery/?q=seed:{seed}",
+        "passes the house's checks": "/gallery/?passes=house",
+        "passes a strict channel": "/gallery/?q=passes:amazon-main",
+        "black and fails": "/gallery/?q=black+-passes:house",
         **{f"{NUMBERS} {name}": f"/gallery/?{query}&counted=1" for name, query in COUNTED_LATER.items()},
         "list of tags opened": "/gallery/facets/tag/?",
+        "list of channels opened": "/gallery/facets/passes/?",
     }
 
 

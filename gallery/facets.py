@@ -23,7 +23,7 @@ from django.utils.translation import gettext as _
 
 from gallery.filters import ImageFilter
 from gallery.models import RATINGS
-from gallery.passing import channels
+from gallery.passing import channels, passing
 from gallery.searching import DATES, made_in, since, stacked_in
 from generation.models import GeneratedImage, Shelf, Stack
 from generation.schedulers import SCHEDULERS
@@ -244,9 +244,15 @@ def _of_tags(narrowed: ImageFilter) -> Facet:
 
 
 def _of_channels(narrowed: ImageFilter) -> Facet:
-    passed = narrowed.images(without="passes").filter(channel_verdicts__passed=True)
-    numbers = dict(passed.values_list("channel_verdicts__profile").annotate(Count("pk")))
-    return _facet(narrowed, "passes", [(name, label, numbers.get(name, 0)) for name, label in channels().items()])
+    """In a large gallery without numbers: a channel that most pictures pass is counted by looking at all of them."""
+    chosen = narrowed.chosen("passes")
+    if _is_large(narrowed):
+        offered = [Option(name, label, None, name in chosen) for name, label in channels().items()]
+        return Facet("passes", str(narrowed.form.fields["passes"].label), offered)
+    others = narrowed.images(without="passes", walked=True)
+    numbers = capped_counts(others.filter(passing([name])) for name in channels())
+    counted = [(name, label, number) for (name, label), number in zip(channels().items(), numbers, strict=True)]
+    return _facet(narrowed, "passes", counted)
 
 
 def _facet(narrowed: ImageFilter, name: str, counted: Iterable[tuple[str, str, int]]) -> Facet:
@@ -277,6 +283,10 @@ def takes_long(narrowed: ImageFilter) -> bool:
     """Whether counting goes through pictures, and there are many."""
     if not narrowed.search.image and not narrowed.search.words:
         return False
+    return _is_large(narrowed)
+
+
+def _is_large(narrowed: ImageFilter) -> bool:
     seen = Shelf.objects.visible_to(narrowed.user).aggregate(images=Sum("images"))["images"]
     return (seen or 0) > COUNTED_AT_ONCE
 

@@ -21,6 +21,7 @@ from django.utils import timezone
 from django.utils.timezone import localdate
 
 from gallery.models import Judgement, Tag, Tagging
+from gallery.passing import channels, trial_checks
 from generation.models import GeneratedImage, Generation, GenerationLora, Shelf, Stack
 from generation.schedulers import SCHEDULERS
 from generation.shelves import shelf_for
@@ -34,6 +35,7 @@ PICTURES_DRAWN, SIDE, THUMBNAIL_SIDE = 48, 256, 192
 CHUNK = 2_000
 DAYS = 730
 JUDGED, TAGGED = 0.005, 0.02  # shares of the pictures
+PASS = (0.6, 0.01, 0.3, 0.95)  # shares that pass the channels, in their order
 TAGS = ("hero", "draft", "retouch", "spring", "autumn", "outlet", "website", "print", "social", "approved", "rejected",
         "archive")  # fmt: skip
 
@@ -146,6 +148,11 @@ def _chunk(studio: Studio, wanted: int) -> int:
     for shelf_id, number in Counter(picture.shelf_id for picture in pictures if picture.shelf_id).items():
         Shelf.objects.filter(pk=shelf_id).update(images=F("images") + number)
     _judge(studio, pictures)
+    names = list(channels())
+    trial_checks(
+        pictures,
+        [{name: studio.chance.random() < share for name, share in zip(names, PASS, strict=False)} for _ in pictures],
+    )
     return wanted
 
 

@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import zipfile
+from unittest.mock import patch
 
 from django.urls import reverse
 
@@ -46,6 +47,9 @@ class PassingTest(BaseTestCase):
         self.assertContains(page, "House style")
         self.assertNotContains(page, "Amazon main image")  # nothing that leads nowhere
         self.assertEqual(self.found(passes=["amazon-main", "shopify"]), [self.good])
+        with patch("gallery.facets.COUNTED_AT_ONCE", 0):
+            page = self.client.get(reverse("gallery-facet", args=["passes"]))
+            self.assertContains(page, "Amazon main image")
         page = self.client.get(reverse("gallery"), {"passes": "house"})
         self.assertContains(page, "Passes the checks of: House style")
 
