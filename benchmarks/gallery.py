@@ -25,10 +25,6 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).resolve().parents[1]))
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "shoesai.settings")
 
-import django
-
-django.setup()
-
 import psutil
 from django.conf import settings
 from django.contrib.staticfiles import finders
@@ -38,6 +34,7 @@ from django.test import Client
 from rich.console import Console
 from rich.table import Table
 
+import shoesai.wsgi  # noqa: F401 -- sets Django up as the server does
 from gallery.models import Judgement
 from generation.models import GeneratedImage, Shelf
 from shoesai.accounts import acting_user
