@@ -16,7 +16,7 @@ from evaluation.metrics import METRICS
 from evaluation.run_models import Score, Subject
 
 RULE: Final = ("checks_passed", "fidelity", "clip_score", "diversity")
-MOST_COPIES: Final = 0.1  # of the pictures
+MOST_COPIES: Final = 0.1  # of the pictures, by the lower end of the interval
 FEWEST_PASSED: Final = 0.5  # of the pictures; fewer are forgiven where the bare base passes no more
 
 
@@ -60,9 +60,9 @@ def step_of(subject: Subject) -> int:
 # --- gates --------------------------------------------------------------------------------------------------
 def gate(base: Subject, subject: Subject) -> Rejected | None:
     """The first gate that it fails."""
-    copies = value_of(subject, "copy_risk")
-    if copies is not None and copies > max(MOST_COPIES, value_of(base, "copy_risk") or 0.0):
-        return Rejected(subject, "copy_risk", copies, MOST_COPIES)
+    copies = subject.score("copy_risk")
+    if copies and _surely_above(copies, max(MOST_COPIES, value_of(base, "copy_risk") or 0.0)):
+        return Rejected(subject, "copy_risk", copies.value or 0.0, MOST_COPIES)
     passed, of_base = value_of(subject, "checks_passed"), value_of(base, "checks_passed") or 0.0
     if passed is not None and passed < FEWEST_PASSED and passed <= of_base:
         return Rejected(subject, "checks_passed", passed, of_base)
@@ -70,6 +70,11 @@ def gate(base: Subject, subject: Subject) -> Rejected | None:
     if own and bare and _is_worse(own, bare, "clip_score"):
         return Rejected(subject, "clip_score", own.value or 0.0, bare.value or 0.0)
     return None
+
+
+def _surely_above(score: Score, limit: float) -> bool:
+    """With its whole interval: of twelve pictures two may look like a photo by chance."""
+    return score.low is not None and score.low > limit
 
 
 def _is_worse(score: Score, than: Score, metric: str) -> bool:

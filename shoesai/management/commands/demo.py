@@ -18,6 +18,12 @@ from rich.progress import track
 from rich.table import Table
 
 from evaluation.catalogue_look import CatalogueLook, catalogue_look
+from evaluation.court_words import more, sentence
+from evaluation.models import EvaluationRun
+from evaluation.score_table import table_of
+from evaluation.services import Settings
+from evaluation.sittings import request_sitting
+from evaluation.suite import Suite
 from generation.contact_sheet import grid_sheet
 from generation.models import Generation
 from generation.services import GenerationRequest, request_generation
@@ -38,10 +44,11 @@ from shoesai.terminal import finished
 from training.datasets.importing import import_photos
 from training.demo import DATASET, GUIDANCE_SCALE, PHOTOS, RECIPE, draw_dataset, free_run_name
 from training.importers import read_captions_json
-from training.models import BaseModel, DatasetVersion
+from training.models import BaseModel, DatasetVersion, TrainingRun
 from training.services import start_training
 
 PICTURES = 24
+JUDGED = Settings(prompts=6, seeds=2, num_inference_steps=25, guidance_scale=GUIDANCE_SCALE)
 
 
 @dataclass(frozen=True)
@@ -137,11 +144,13 @@ class Command(BaseCommand):
             "train_steps": RECIPE.max_train_steps,
             "train_seconds": round(run.train_seconds, 1),
             "seconds_per_image": round((bare.seconds + with_lora.seconds) / (2 * len(questions)), 2),
-            "total_seconds": round(time.monotonic() - self.started, 1),
             "model": model,
             "contact_sheet": str(sheet),
         }
         self._print_table(figures)
+        figures["court"] = self._judge(user, run)
+        figures["total_seconds"] = self._seconds()
+        self.console.print(f"  {figures['total_seconds']:.0f} s in all · contact sheet: {sheet}")
         return figures
 
     def _generate(self, user: User, questions: list[Question], model: str) -> Answers:
@@ -175,13 +184,39 @@ class Command(BaseCommand):
         table.add_row("right colour", f"{figures['colour_base']:.2f}", f"{figures['colour_lora']:.2f}")
         self.console.print(table)
         self.console.print(
-            f"  training {figures['train_seconds']:.0f} s · {figures['seconds_per_image']:.1f} s per image · "
-            f"{figures['total_seconds']:.0f} s in all · contact sheet: {figures['contact_sheet']}"
+            f"  training {figures['train_seconds']:.0f} s · {figures['seconds_per_image']:.1f} s per image"
         )
+
+    # --- choosing a checkpoint ------------------------------------------------------------------------------------
+    def _judge(self, user: User, run: TrainingRun) -> dict[str, Any]:
+        """The court's choice, and how it fares where nobody has chosen on it."""
+        sitting = request_sitting(user, run, JUDGED)
+        suite = Suite.from_dict(sitting.suite)
+        self._say(5, f"The court: {len(list(suite.units()))} pictures of each checkpoint, of captions held out"
+                     f"{f' ({suite.known_prompts} were not)' if suite.known_prompts else ''}")  # fmt: skip
+        self._followed(sitting)
+        self.console.print(table_of(sitting, "the bare base beside each checkpoint"))
+        verdict = run.verdict
+        self.console.print(f"  {sentence(verdict)}")
+        second = run.evaluations.filter(purpose=EvaluationRun.Purpose.SECOND_LOOK).first()
+        if second:
+            self.console.print(table_of(self._followed(second), "the choice on prompts and seeds that nobody chose on"))
+            verdict.refresh_from_db()
+        for words in more(verdict):
+            self.console.print(f"  {words}")
+        return {"verdict": verdict.sentence, "rejected": verdict.rejected, "second_look": verdict.second_look}
+
+    def _followed(self, evaluation: EvaluationRun) -> EvaluationRun:
+        assert evaluation.job
+        finished(evaluation.job, f"  {evaluation.get_purpose_display().lower()}", only_watch=True)
+        return evaluation
+
+    def _seconds(self) -> float:
+        return round(time.monotonic() - self.started, 1)
 
     def _serve(self, worker: Any, port: int) -> None:
         web = start_web(port)
-        self.console.print(f"[bold]5[/]  The portal is at [bold]http://127.0.0.1:{port}[/] — Ctrl-C stops it.")
+        self.console.print(f"[bold]6[/]  The portal is at [bold]http://127.0.0.1:{port}[/] — Ctrl-C stops it.")
         try:
             serve_until_stopped(worker, web)
         finally:
