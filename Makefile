@@ -4,6 +4,7 @@ BIN := .venv/bin
 ARGS ?=
 SIDE_BY_SIDE := --numprocesses 2 --dist loadfile  # a file's tests stay together: they share what is slow to make
 export OMP_WAIT_POLICY := PASSIVE
+export GOMP_SPINCOUNT := 10000
 
 .PHONY: help install demo serve test test-slow lint messages clean
 

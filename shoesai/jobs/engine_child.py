@@ -108,9 +108,8 @@ def _child_environment() -> dict[str, str]:
     """Without the web's secrets: the engine needs neither database nor key."""
     hidden = {"SHOESAI_SECRET_KEY", "DATABASE_URL", "SHOESAI_LIFELINE_FD"}
     environment = {key: value for key, value in os.environ.items() if key not in hidden}
-    # PASSIVE keeps torch from spinning (4-70 times slower) when the machine's cores are busy with something else.
     environment["SHOESAI_DEVICE"] = settings.SHOESAI_DEVICE
-    return {**environment, "OMP_WAIT_POLICY": "PASSIVE", "HF_HUB_OFFLINE": "1"}
+    return {**environment, "HF_HUB_OFFLINE": "1"}
 
 
 _children: dict[str, EngineChild] = {}

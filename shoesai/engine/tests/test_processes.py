@@ -33,7 +33,7 @@ class TwoProcesses:
         with log.open("ab") as stderr:
             self.process = subprocess.Popen(
                 [*LAUNCHER, "-m", "shoesai.engine"], stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=stderr,
-                env={**os.environ, "SHOESAI_DEVICE": "cpu", "OMP_WAIT_POLICY": "PASSIVE"}, start_new_session=True,
+                env={**os.environ, "SHOESAI_DEVICE": "cpu"}, start_new_session=True,
             )  # fmt: skip
 
     def say(self, command: dict[str, Any]) -> None:

@@ -241,7 +241,7 @@ def engine(spec: TrainSpec, inputs: TrainInputs) -> tuple[subprocess.Popen[bytes
     """A real engine child with this training; its events as they come."""
     child = subprocess.Popen(
         [sys.executable, "-m", "shoesai.engine"], stdin=subprocess.PIPE, stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL, env={**os.environ, "SHOESAI_DEVICE": "cpu", "OMP_WAIT_POLICY": "PASSIVE"},
+        stderr=subprocess.DEVNULL, env={**os.environ, "SHOESAI_DEVICE": "cpu"},
     )  # fmt: skip
     assert child.stdin and child.stdout
     command = {"op": "run", "job": "j", "kind": "train", "spec": spec.to_dict(), "inputs": inputs.to_dict()}

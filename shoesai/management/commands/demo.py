@@ -48,7 +48,7 @@ from training.models import BaseModel, DatasetVersion, TrainingRun
 from training.services import start_training
 
 PICTURES = 24
-JUDGED = Settings(prompts=6, seeds=2, num_inference_steps=25, guidance_scale=GUIDANCE_SCALE)
+JUDGED = Settings(prompts=6, seeds=2, num_inference_steps=15, guidance_scale=GUIDANCE_SCALE)
 
 
 @dataclass(frozen=True)
