@@ -6,6 +6,7 @@ Real trainings, real pictures, the starter's features.
 from __future__ import annotations
 
 import json
+from typing import Any
 
 import numpy as np
 import pytest
@@ -37,11 +38,11 @@ class CourtMeasuredTest(BaseTestCase):
         super().setUpClass()
         cls.addClassCleanup(child_of("gpu").kill)
 
-    def trained(self, photos: int, **settings: object) -> TrainingRun:
+    def trained(self, photos: int, **settings: Any) -> TrainingRun:
         spec = TrainSpec(
             resolution=128, gradient_accumulation_steps=1, lr_warmup_steps=5, validation_steps=0,
             gradient_checkpointing=False, seed=2026, **settings,
-        )  # type: ignore[arg-type]  # fmt: skip
+        )  # fmt: skip
         run = start_training(
             user=self.alice, name="spring", base_model=starter(), spec=spec,
             dataset_version=frozen_of(self.alice, [drawn(number) for number in range(photos)]),
