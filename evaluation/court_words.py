@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
 from typing import Any
 
 from django.utils.formats import number_format
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from evaluation.metrics import METRICS
+from evaluation.metrics import METRICS, Words
 from evaluation.run_models import Verdict
 
 
@@ -33,23 +34,40 @@ def sentence(verdict: Verdict) -> str:
     return words
 
 
-def more(verdict: Verdict) -> Iterator[str]:
-    """Each rejected checkpoint with its gate, and how the choice fared on the second suite."""
+def refusals(verdict: Verdict) -> Iterator[str]:
+    """Each rejected checkpoint with its gate."""
     for row in verdict.rejected:
         yield _GATES[row["gate"]](row)
+
+
+@dataclass(frozen=True)
+class SecondLook:
+    """How base, choice and last one fared on prompts and seeds that nobody had looked at: a row for each."""
+
+    evaluation: str
+    labels: list[Words]
+    rows: list[tuple[str, list[str]]]
+
+
+def second_look(verdict: Verdict) -> SecondLook | None:
+    """None while nobody has looked a second time."""
     subjects = verdict.second_look.get("subjects", [])
-    if len(subjects) > 1:
-        yield _("On prompts and seeds that nobody had looked at: %(numbers)s.") % {
-            "numbers": "; ".join(_numbers(subject) for subject in subjects)
-        }
+    if len(subjects) < 2:
+        return None
+    names = [name for name in METRICS if any(name in subject["values"] for subject in subjects)]
+    rows = [(subject["label"], [_shown(name, subject["values"].get(name)) for name in names]) for subject in subjects]
+    return SecondLook(verdict.second_look["evaluation"], [METRICS[name].label for name in names], rows)
 
 
-def _numbers(subject: Mapping[str, Any]) -> str:
-    shown = [
-        f"{METRICS[metric].label} {number_format(values['value'], METRICS[metric].digits)}"
-        for metric, values in subject["values"].items()
-    ]
-    return f"{subject['label']}: {', '.join(shown)}"
+def _shown(metric: str, values: Mapping[str, float | None] | None) -> str:
+    """`0.917 (0.646–0.985)`."""
+    if values is None:
+        return "–"
+    value, low, high = (
+        None if (number := values[key]) is None else number_format(round(number, digits), digits)
+        for key, digits in zip(("value", "low", "high"), [METRICS[metric].digits] * 3, strict=True)
+    )
+    return f"{value} ({low}–{high})" if low is not None else f"{value}"
 
 
 def _percent(value: float) -> str:

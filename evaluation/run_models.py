@@ -74,6 +74,11 @@ class Subject(models.Model):
     def __str__(self) -> str:
         return self.label
 
+    @property
+    def short(self) -> str:
+        """Among checkpoints of one run its name says nothing."""
+        return str(_("step %(step)d")) % {"step": self.checkpoint.step} if self.checkpoint else self.label
+
     def score(self, metric: str) -> Score | None:
         return next((score for score in self.scores.all() if score.metric == metric), None)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from rich.table import Table
 
 from evaluation.metrics import METRICS
-from evaluation.run_models import EvaluationRun, Score, Subject
+from evaluation.run_models import EvaluationRun, Score
 
 
 def table_of(evaluation: EvaluationRun, title: str) -> Table:
@@ -14,16 +14,12 @@ def table_of(evaluation: EvaluationRun, title: str) -> Table:
     table = Table(title=title)
     table.add_column("95 % interval in brackets")
     for subject in subjects:
-        table.add_column(_heading(subject), justify="right")
+        table.add_column(subject.short, justify="right")
     for name, metric in METRICS.items():
         scores = [subject.score(name) for subject in subjects]
         if any(score and score.value is not None for score in scores):
             table.add_row(str(metric.label), *[_cell(score, metric.digits) for score in scores])
     return table
-
-
-def _heading(subject: Subject) -> str:
-    return f"step {subject.checkpoint.step}" if subject.checkpoint else subject.label
 
 
 def _cell(score: Score | None, digits: int) -> str:

@@ -152,7 +152,8 @@ def context_of(evaluation: EvaluationRun) -> dict[str, Any]:
     return {
         "evaluation": evaluation,
         "verdict": court_words.sentence(verdict) if verdict else "",
-        "verdict_more": list(court_words.more(verdict)) if verdict else [],
+        "refusals": list(court_words.refusals(verdict)) if verdict else [],
+        "second_look": court_words.second_look(verdict) if verdict else None,
         "subjects": subjects,
         "charts": charts_of(subjects),
         "targets": [(subject, target_rows(evaluation, subject)) for subject in subjects],

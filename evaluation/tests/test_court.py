@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from evaluation.court import decide, gate
-from evaluation.court_words import more, sentence
+from evaluation.court_words import refusals, sentence
 from evaluation.models import EvaluationRun, Score, Subject, Verdict
 from evaluation.scoring import wilson
 from evaluation.sittings import conclude
@@ -76,7 +76,8 @@ class CourtTest(BaseTestCase):
         self.assertEqual(list(self.run_.checkpoints.filter(pinned=True)), [verdict.checkpoint])
         self.assertEqual(sentence(verdict), "Step 40 is the best of 2.")
         self.assertEqual(
-            list(more(verdict)), ["step 2 was refused: 60 % of its pictures are copies of photos that it learned from."]
+            list(refusals(verdict)),
+            ["step 2 was refused: 60 % of its pictures are copies of photos that it learned from."],
         )
         conclude(self.evaluation)
         self.assertEqual(Verdict.objects.count(), 1)

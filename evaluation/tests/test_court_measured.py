@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import load
 
-from evaluation.court_words import more
+from evaluation.court_words import refusals
 from evaluation.models import Verdict
 from evaluation.services import Settings
 from evaluation.sittings import request_sitting
@@ -69,7 +69,7 @@ class CourtMeasuredTest(BaseTestCase):
         verdict = self.verdict_on(run)
         self.assertIsNone(verdict.checkpoint)
         self.assertEqual([row["gate"] for row in verdict.rejected], ["copy_risk"])
-        self.assertIn("copies of photos that it learned from", next(more(verdict)))
+        self.assertIn("copies of photos that it learned from", next(refusals(verdict)))
 
     def test_noise_on_a_good_checkpoint_is_refused_and_the_good_one_taken(self) -> None:
         run = self.trained(

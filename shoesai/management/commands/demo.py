@@ -18,7 +18,7 @@ from rich.progress import track
 from rich.table import Table
 
 from evaluation.catalogue_look import CatalogueLook, catalogue_look
-from evaluation.court_words import more, sentence
+from evaluation.court_words import refusals, sentence
 from evaluation.models import EvaluationRun
 from evaluation.score_table import table_of
 from evaluation.services import Settings
@@ -197,13 +197,12 @@ class Command(BaseCommand):
         self._followed(sitting)
         self.console.print(table_of(sitting, "the bare base beside each checkpoint"))
         verdict = run.verdict
-        self.console.print(f"  {sentence(verdict)}")
+        for words in (sentence(verdict), *refusals(verdict)):
+            self.console.print(f"  {words}")
         second = run.evaluations.filter(purpose=EvaluationRun.Purpose.SECOND_LOOK).first()
         if second:
             self.console.print(table_of(self._followed(second), "the choice on prompts and seeds that nobody chose on"))
             verdict.refresh_from_db()
-        for words in more(verdict):
-            self.console.print(f"  {words}")
         return {"verdict": verdict.sentence, "rejected": verdict.rejected, "second_look": verdict.second_look}
 
     def _followed(self, evaluation: EvaluationRun) -> EvaluationRun:
