@@ -4,6 +4,13 @@ from csp.decorators import csp_update
 from django.urls import URLPattern, URLResolver, path, re_path
 from drf_spectacular.views import SpectacularAPIView
 
+from evaluation.api import (
+    EvaluationReportView,
+    EvaluationsView,
+    EvaluationView,
+    JudgedPictureFileView,
+    JudgedPicturesView,
+)
 from evaluation.mending_api import ImageMendView
 from gallery.api import ImagesView
 from generation.api import GenerateView, ImageFileView, ImageView
@@ -43,6 +50,15 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/runs/<uuid:id>/cancel", RunCancelView.as_view(), name="api-run-cancel"),
     path("api/runs/<uuid:id>/metrics", RunMetricsView.as_view(), name="api-run-metrics"),
     path("api/runs/<uuid:id>/events", RunEventsView.as_view(), name="api-run-events"),
+    path("api/evaluations", EvaluationsView.as_view(), name="api-evaluations"),
+    path("api/evaluations/<uuid:id>", EvaluationView.as_view(), name="api-evaluation"),
+    path("api/evaluations/<uuid:id>/report", EvaluationReportView.as_view(), name="api-evaluation-report"),
+    path("api/evaluations/<uuid:id>/pictures", JudgedPicturesView.as_view(), name="api-evaluation-pictures"),
+    path(
+        "api/evaluations/<uuid:id>/pictures/<int:subject>/<int:seq>",
+        JudgedPictureFileView.as_view(),
+        name="api-judged-picture-file",
+    ),
     path("api/checkpoints/<uuid:id>/file", CheckpointFileView.as_view(), name="api-checkpoint-file"),
     path("api/datasets", DatasetsView.as_view(), name="api-datasets"),
     path("api/datasets/<uuid:id>", DatasetView.as_view(), name="api-dataset"),

@@ -9,6 +9,7 @@ from django.core.management import call_command
 from django.test import TransactionTestCase
 from django.urls import reverse
 
+from evaluation.tests.judged import judged_evaluation
 from shoesai import api_urls
 from shoesai.accounts import create_token
 from shoesai.models import Job, User
@@ -19,7 +20,7 @@ from training.models import TrainingRun
 from training.tests.datasets_for_tests import frozen_of
 from training.tests.runs import kept_checkpoint, queued_run
 
-DELETING = {"DELETE /api/datasets/{id}"}  # what comes after it still needs the dataset
+DELETING = {"DELETE /api/datasets/{id}", "DELETE /api/evaluations/{id}"}  # what comes after still needs them
 PUBLIC = {"api-health", "api-schema", "api-docs", "api-nothing-here"}
 
 
@@ -42,6 +43,16 @@ def of_dataset(owner: User) -> dict[str, Any]:
         "api-photo-file": version.photos.all()[0].pk,
         **{f"api-dataset{name}": version.dataset_id for name in names},
         **{f"api-dataset-{name}": (version.dataset_id, version.number) for name in numbered},
+    }
+
+
+def of_evaluation(owner: User) -> dict[str, Any]:
+    """What stands in the addresses of one evaluation and its picture."""
+    evaluation = judged_evaluation(owner)
+    names = ("", "-report", "-pictures")
+    return {
+        "api-judged-picture-file": (evaluation.pk, 0, 0),
+        **{f"api-evaluation{name}": evaluation.pk for name in names},
     }
 
 
@@ -92,7 +103,8 @@ class AuthorizationTests(BaseTestCase):
         generation = finished_generation(self.alice)
         image, job, model = generation.images.get().pk, generation.job_id, starter().pk
         ids = {**of_image(image), "api-job": job, "api-job-cancel": job, "api-model": model}
-        for name, url in self.urls({**ids, **of_run(queued_run(self.alice)), **of_dataset(self.alice)}).items():
+        ids |= of_run(queued_run(self.alice)) | of_dataset(self.alice) | of_evaluation(self.alice)
+        for name, url in self.urls(ids).items():
             for method in ("get", "head", "post", "put", "patch", "delete", "options"):
                 with self.subTest(f"{method} {name}"):
                     self.assertEqual(getattr(self.client, method)(url).status_code, 401)
@@ -101,7 +113,7 @@ class AuthorizationTests(BaseTestCase):
         generation = finished_generation(self.alice)
         image, job = generation.images.get().pk, generation.job_id
         ids = {**of_image(image), "api-job": job, "api-job-cancel": job}
-        ids |= of_run(queued_run(self.alice)) | of_dataset(self.alice)
+        ids |= of_run(queued_run(self.alice)) | of_dataset(self.alice) | of_evaluation(self.alice)
         urls = {name: url for name, url in self.urls({**ids, "api-model": starter().pk}).items() if name in ids}
         charlie = client_of(self.charlie)
         for name, url in urls.items():
@@ -120,6 +132,7 @@ class SchemathesisTests(TransactionTestCase):
         self.generation = finished_generation(user, prompt="red sneakers")
         self.run_ = queued_run(user)
         self.datasets = of_dataset(user)
+        self.evaluation = judged_evaluation(user)
         self.token = create_token(user, "test")
 
     def test_no_operation_breaks_its_promise(self) -> None:
@@ -132,7 +145,7 @@ class SchemathesisTests(TransactionTestCase):
         load_all_checks()
         schema = schemathesis.openapi.from_wsgi("/api/schema?format=json", application)
         known = {"/api/images": self.generation.images.get().pk, "/api/jobs": self.generation.job_id}
-        known["/api/runs"] = self.run_.pk
+        known["/api/runs"], known["/api/evaluations"] = self.run_.pk, self.evaluation.pk
         known["/api/datasets"], known["/api/photos"] = self.datasets["api-dataset"], self.datasets["api-photo-file"]
         headers = {"Authorization": f"Token {self.token}", "Prefer": "respond-async"}
 
