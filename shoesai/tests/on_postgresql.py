@@ -12,7 +12,10 @@ import sys
 import psycopg
 
 DEFAULT_URL = "postgres://postgres@127.0.0.1:5432/postgres"
-SENSITIVE = ["shoesai/tests/test_queue.py", "training/tests", "generation/tests", "gallery/tests"]
+SENSITIVE = [
+    "shoesai/tests/test_queue.py", "training/tests", "generation/tests", "gallery/tests",
+    *(f"evaluation/tests/test_{name}.py" for name in ("api", "court", "mending", "verdicts")),
+]  # fmt: skip
 # These spend their time in the engine, on files and in pages, and ask nothing of a database that others do not.
 ELSEWHERE = [
     f"training/tests/test_{name}.py"
