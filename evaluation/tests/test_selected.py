@@ -37,7 +37,7 @@ class SelectedPicturesTest(BaseTestCase):
     def judged(self, evaluation: EvaluationRun) -> EvaluationRun:
         assert evaluation.job
         self.assertTrue(run_here(evaluation.job))
-        job = Job.objects.get(pk=evaluation.job_id)
+        job = Job.objects.get(pk=evaluation.job.pk)
         self.assertEqual(job.state, Job.State.SUCCEEDED, job.error_text)
         evaluation.refresh_from_db()
         return evaluation
