@@ -57,7 +57,6 @@ class Subject(models.Model):
         BASE = "base", _("Base model")
         CHECKPOINT = "checkpoint", _("Checkpoint")
         FOLDER = "folder", _("Folder")
-        PICTURES = "pictures", _("Pictures")
 
     evaluation = models.ForeignKey(EvaluationRun, on_delete=models.CASCADE, related_name="subjects")
     position = models.PositiveSmallIntegerField()

@@ -7,7 +7,6 @@ from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Final
-from uuid import UUID
 
 from django.db import transaction
 from django.utils.translation import gettext as _
@@ -15,11 +14,10 @@ from django.utils.translation import gettext as _
 from evaluation.run_models import EvaluationRun, Subject, SuiteImage
 from evaluation.suite import PROMPTS, SEEDS, Suite, sides_of, two_suites
 from evaluation.targets import TARGETS
-from generation.models import GeneratedImage
 from shoesai import files
 from shoesai.jobs import queue
 from shoesai.models import User
-from training.models import BaseModel, Checkpoint, Dataset, TrainingRun
+from training.models import BaseModel, Checkpoint, TrainingRun
 
 KIND: Final = "evaluate"
 MOST_PICTURES: Final = 20_000
@@ -168,40 +166,6 @@ def evaluate_folder(user: User, folders: Folders, name: str, settings: Settings 
         Subject.objects.create(evaluation=evaluation, position=0, kind=Subject.Kind.FOLDER, label=name[:200])
         _queue(user, evaluation)
     return evaluation
-
-
-def evaluate_images(
-    user: User, images: Sequence[UUID], name: str, settings: Settings | None = None
-) -> EvaluationRun:
-    """Pictures of the gallery that the user may see, in this order; what is thrown away meanwhile is left out and told.
-
-    Where checkpoints of one training made all of them, they are held against its photos. Raises EvaluationProblem and
-    QuotaReached.
-    """
-    if not 0 < len(images) <= MOST_PICTURES:
-        raise EvaluationProblem({"images": _("must be between 1 and %(most)d.") % {"most": MOST_PICTURES}})
-    settings = settings or Settings()
-    run = _run_of(user, images)
-    told = {"extractors": list(settings.extractors), "images": [str(image) for image in images]}
-    with transaction.atomic():
-        evaluation = EvaluationRun.objects.create(
-            owner=user, name=name[:160], purpose=EvaluationRun.Purpose.PICTURES, settings=told, run=run,
-            dataset_version=run.dataset_version if run else None, targets=settings.targets,
-        )  # fmt: skip
-        Subject.objects.create(evaluation=evaluation, position=0, kind=Subject.Kind.PICTURES, label=name[:200])
-        _queue(user, evaluation)
-    return evaluation
-
-
-def _run_of(user: User, images: Sequence[UUID]) -> TrainingRun | None:
-    """The one whose checkpoints made all of them, if there is one and the user may see it and its photos."""
-    made = GeneratedImage.objects.filter(pk__in=images)
-    runs = set(made.values_list("generation__loras__checkpoint__run", flat=True).order_by().distinct()[:2])
-    if len(runs) != 1 or None in runs:
-        return None
-    seen = TrainingRun.objects.visible_to(user).select_related("dataset_version").filter(pk__in=runs)
-    photos = Dataset.objects.visible_to(user)
-    return seen.filter(dataset_version__dataset__in=photos).distinct().first()
 
 
 # --- its end --------------------------------------------------------------------------------------------------

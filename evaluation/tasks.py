@@ -19,7 +19,6 @@ from evaluation.picturing import PartOf, checks_of, make_pictures, missing_of
 from evaluation.run_models import EvaluationRun, ImageScore, Subject, SuiteImage, Verdict
 from evaluation.services import Settings, forget_orphans
 from evaluation.suite import Suite, sides_of
-from generation.models import GeneratedImage
 from shoesai import files
 from shoesai.engine.specs import EvaluateInputs, EvaluatePicture, EvaluateSpec
 from shoesai.jobs.engine_child import Event
@@ -105,23 +104,10 @@ def _make_pictures(claim: Claim, subjects: Sequence[Subject], suite: Suite, fold
 def _pictures(evaluation: EvaluationRun, subject: Subject) -> list[Looked]:
     if subject.kind == Subject.Kind.FOLDER:
         return _of_folder(evaluation)
-    if subject.kind == Subject.Kind.PICTURES:
-        return _of_gallery(evaluation)
     rows = SuiteImage.objects.filter(made_by=subject.made_by).order_by("seq")
     return [
         Looked(_picture(str(row.seq), row.blob_id, row.prompt), row.blob_id, checks=row.checks, is_checked=True)
         for row in rows
-    ]
-
-
-def _of_gallery(evaluation: EvaluationRun) -> list[Looked]:
-    """Those that are still there, in the order in which they were chosen."""
-    seen = GeneratedImage.objects.visible_to(evaluation.owner).select_related("generation")
-    there = {str(image.pk): image for image in seen.filter(pk__in=evaluation.settings["images"])}
-    images = [there[key] for key in evaluation.settings["images"] if key in there]
-    return [
-        Looked(_picture(str(number), image.blob_id, image.generation.prompt), image.blob_id)
-        for number, image in enumerate(images)
     ]
 
 
@@ -169,7 +155,7 @@ def _score(claim: Claim, evaluation: EvaluationRun, subject: Subject, against: A
     images = [_image_score(subject, seq, one, told.get(one.picture.key, {})) for seq, one in enumerate(looked)]
     with claim.committing():
         scoring.keep(subject, done["metrics"], images)
-        _keep_notes(evaluation, subject, [*_gone(evaluation, looked), *done["problems"]], done["extractors"])
+        _keep_notes(evaluation, subject, done)
         Subject.objects.filter(pk=subject.pk).update(is_scored=True)
 
 
@@ -216,14 +202,9 @@ def _checks_of(picture: EvaluatePicture) -> list[str]:
         return ["unreadable"]
 
 
-def _gone(evaluation: EvaluationRun, looked: Sequence[Looked]) -> list[str]:
-    gone = len(evaluation.settings.get("images", looked)) - len(looked)
-    return [f"{gone} of the pictures were thrown away meanwhile."] if gone else []
-
-
-def _keep_notes(evaluation: EvaluationRun, subject: Subject, problems: list[str], extractors: list[Any]) -> None:
+def _keep_notes(evaluation: EvaluationRun, subject: Subject, done: Event) -> None:
     row = EvaluationRun.objects.select_for_update().get(pk=evaluation.pk)
-    row.extractors = extractors
+    row.extractors = done["extractors"]
     several = row.subjects.count() > 1
-    row.problems = [*row.problems, *(f"{subject.label}: {text}" if several else text for text in problems)]
+    row.problems = [*row.problems, *(f"{subject.label}: {text}" if several else text for text in done["problems"])]
     row.save(update_fields=["extractors", "problems"])

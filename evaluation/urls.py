@@ -7,7 +7,6 @@ from evaluation import mending_views, views
 urlpatterns: list[URLPattern | URLResolver] = [
     path("", views.evaluations, name="evaluations"),
     path("new/", views.new, name="evaluation-new"),
-    path("pictures/", views.selected, name="evaluation-selected"),
     path("mend/<uuid:pk>/", mending_views.mend, name="image-mend"),
     path("<uuid:pk>/", views.evaluation, name="evaluation"),
     path("<uuid:pk>/report/<slug:form>/", views.report, name="evaluation-report"),

@@ -13,16 +13,13 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.http import content_disposition_header
 from django.utils.text import slugify
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from evaluation import files_of_reports, showing
 from evaluation.forms import EvaluateForm
 from evaluation.run_models import EvaluationRun, ImageScore
-from evaluation.services import MOST_PICTURES, EvaluationProblem, evaluate_checkpoints, evaluate_images, forget
+from evaluation.services import EvaluationProblem, evaluate_checkpoints, forget
 from evaluation.sittings import request_sitting
-from gallery.answers import refused
-from gallery.selection import selection_of
 from shoesai import files
 from shoesai.auth import caller
 from shoesai.jobs.queue import QuotaReached
@@ -111,23 +108,6 @@ def new(request: HttpRequest) -> HttpResponse:
     else:
         return redirect("evaluation", made.pk)
     return redirect("training-run", run.pk)
-
-
-@login_required
-@require_POST
-def selected(request: HttpRequest) -> HttpResponse:
-    """The pictures that are ticked in the gallery, or all that a search finds."""
-    images = list(selection_of(request).values_list("pk", flat=True)[: MOST_PICTURES + 1])
-    if not images:
-        return refused(request, _("Nothing was selected. Tick some pictures first."))
-    name = ngettext("%(count)d picture", "%(count)d pictures", len(images)) % {"count": len(images)}
-    try:
-        made = evaluate_images(caller(request), images, name)
-    except EvaluationProblem as problem:
-        return refused(request, " ".join(problem.errors.values()))
-    except QuotaReached as problem:
-        return refused(request, str(problem))
-    return redirect("evaluation", made.pk)
 
 
 @login_required

@@ -76,7 +76,6 @@ SENTENCES: tuple[str, ...] = (
     _("Going on from the state before: %(problem)s."),
     _("a kept state cannot be read (%(reason)s)"),
     _("a kept state is not what was written (its SHA-256 differs)"),
-    _("%(count)s of the pictures were thrown away meanwhile."),
     _("The court: step %(step)s is the best of %(judged)s."),
     _("The court: no checkpoint is fit yet."),
     _("The court ends the training: of %(later)s later checkpoints none is better than step %(step)s."),
