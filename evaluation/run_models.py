@@ -1,7 +1,7 @@
 """Evaluations and what they have measured.
 
-A *subject* is what is judged: a checkpoint, a bare base model, or a folder. Pictures of a suite belong to no evaluation
-but to what made them (`made_by`), so the same question is never asked twice.
+A *subject* is what is judged: a checkpoint, a bare base model, a folder, or pictures of the gallery. Pictures of a
+suite belong to no evaluation but to what made them (`made_by`), so the same question is never asked twice.
 """
 
 from __future__ import annotations
@@ -13,6 +13,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from generation.expansion_checks import REASONS
+from generation.models import GeneratedImage
 from shoesai.models import Blob, Job, Owned
 from training.models import BaseModel, Checkpoint, DatasetVersion, TrainingRun
 
@@ -57,6 +58,7 @@ class Subject(models.Model):
         BASE = "base", _("Base model")
         CHECKPOINT = "checkpoint", _("Checkpoint")
         FOLDER = "folder", _("Folder")
+        PICTURES = "pictures", _("Pictures")
 
     evaluation = models.ForeignKey(EvaluationRun, on_delete=models.CASCADE, related_name="subjects")
     position = models.PositiveSmallIntegerField()
@@ -130,6 +132,10 @@ class ImageScore(models.Model):
     subject = models.ForeignKey(Subject, on_delete=models.CASCADE, related_name="image_scores")
     seq = models.PositiveIntegerField()
     blob = models.ForeignKey(Blob, on_delete=models.SET_NULL, null=True, blank=True, related_name="+")
+    image = models.ForeignKey(
+        GeneratedImage, on_delete=models.SET_NULL, null=True, blank=True, related_name="+",
+        help_text=_("Where it is one of the gallery's."),
+    )  # fmt: skip
     file_name = models.CharField(max_length=400, blank=True)
     prompt = models.TextField(blank=True)
     clip_score = models.FloatField(null=True, blank=True)

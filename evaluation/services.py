@@ -105,7 +105,7 @@ def evaluate_checkpoints(
             targets=settings.targets,
         )
         _add_subjects(evaluation, run.base_model, checkpoints, suite)
-        _queue(user, evaluation)
+        put_in_queue(user, evaluation)
     return evaluation
 
 
@@ -128,9 +128,7 @@ def suite_of(run: TrainingRun, settings: Settings) -> Suite:
     return second if settings.second_suite else first
 
 
-def _add_subjects(
-    evaluation: EvaluationRun, base: BaseModel, checkpoints: Sequence[Checkpoint], suite: Suite
-) -> None:
+def _add_subjects(evaluation: EvaluationRun, base: BaseModel, checkpoints: Sequence[Checkpoint], suite: Suite) -> None:
     Subject.objects.create(
         evaluation=evaluation, position=0, kind=Subject.Kind.BASE, label=base.name, base_model=base,
         made_by=made_by(base, None, suite),
@@ -164,7 +162,7 @@ def evaluate_folder(user: User, folders: Folders, name: str, settings: Settings 
             targets=settings.targets,
         )  # fmt: skip
         Subject.objects.create(evaluation=evaluation, position=0, kind=Subject.Kind.FOLDER, label=name[:200])
-        _queue(user, evaluation)
+        put_in_queue(user, evaluation)
     return evaluation
 
 
@@ -185,7 +183,8 @@ def forget_orphans() -> None:
         files.discard(sha256)
 
 
-def _queue(user: User, evaluation: EvaluationRun) -> None:
+def put_in_queue(user: User, evaluation: EvaluationRun) -> None:
+    """Raises QuotaReached. Call it in the transaction that makes the evaluation."""
     evaluation.job = queue.enqueue(
         owner=user, team=evaluation.team, kind=KIND, spec={"evaluation": str(evaluation.pk), "name": evaluation.name}
     )

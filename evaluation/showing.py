@@ -9,7 +9,7 @@ from typing import Any, Final
 from django.utils.functional import Promise
 from django.utils.translation import gettext_lazy as _
 
-from evaluation import court_words
+from evaluation import court_words, gallery_pictures
 from evaluation.metrics import CLIP, METRICS, Band, Metric
 from evaluation.run_models import EvaluationRun, ImageScore, Score, Subject, Verdict
 from evaluation.targets import Judged, Outcome, judged
@@ -147,6 +147,8 @@ def frame_of(image: ImageScore, is_standard: bool) -> str:
 def context_of(evaluation: EvaluationRun) -> dict[str, Any]:
     rows = evaluation.subjects.select_related("checkpoint__run", "base_model")
     subjects = list(rows.prefetch_related("scores", "image_scores"))
+    if evaluation.purpose == EvaluationRun.Purpose.PICTURES:
+        veil_of(evaluation, subjects)
     photos = _photos_of(evaluation, subjects)
     verdict = Verdict.objects.filter(evaluation=evaluation).select_related("run").first()
     return {
@@ -159,6 +161,13 @@ def context_of(evaluation: EvaluationRun) -> dict[str, Any]:
         "targets": [(subject, target_rows(evaluation, subject)) for subject in subjects],
         "pictures": [(subject, pictures_of(subject, subject.image_scores.all(), photos)) for subject in subjects],
     }
+
+
+def veil_of(evaluation: EvaluationRun, subjects: Sequence[Subject]) -> None:
+    """A file shows no more than the page: what its owner may not see any more is left out of both."""
+    for subject in subjects:
+        if subject.kind == Subject.Kind.PICTURES:
+            gallery_pictures.veil(evaluation, subject.image_scores.all())
 
 
 def _photos_of(evaluation: EvaluationRun, subjects: Sequence[Subject]) -> dict[str | None, Photo]:

@@ -14,7 +14,7 @@ from dataclasses import asdict, dataclass
 from typing import Any, Final, Self
 
 from training.holdout import held_out, kin_of
-from training.models import Photo, TrainingRun
+from training.models import DatasetVersion, Photo, TrainingRun
 
 PROMPTS: Final = 12
 SEEDS: Final = 2
@@ -72,8 +72,13 @@ def sides_of(run: TrainingRun) -> Sides:
     """Empty for a run that was imported: nobody knows its photos."""
     if run.dataset_version is None:
         return Sides([], [])
-    photos = list(run.dataset_version.photos.present().order_by("position"))
-    unseen = held_out(photos, run.spec.get("validation_fraction", 0.0), run.spec.get("seed", 0))
+    return sides_in(run.dataset_version, run.spec.get("validation_fraction", 0.0), run.spec.get("seed", 0))
+
+
+def sides_in(version: DatasetVersion, fraction: float = 0.0, seed: int = 0) -> Sides:
+    """Without a `fraction` only what the version itself holds out is unseen."""
+    photos = list(version.photos.present().order_by("position"))
+    unseen = held_out(photos, fraction, seed)
     away = unseen | kin_of(photos, unseen)
     return Sides(
         [photo for photo in photos if photo.blob_id not in away],

@@ -5,20 +5,21 @@ Resumable: what was made and measured stays, and whoever takes the job over make
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Self
+from uuid import UUID
 
 from django.conf import settings
 from django.utils import timezone
 
-from evaluation import on_the_way, scoring, sittings
+from evaluation import gallery_pictures, on_the_way, scoring, sittings
 from evaluation.picturing import PartOf, checks_of, make_pictures, missing_of
 from evaluation.run_models import EvaluationRun, ImageScore, Subject, SuiteImage, Verdict
 from evaluation.services import Settings, forget_orphans
-from evaluation.suite import Suite, sides_of
+from evaluation.suite import Sides, Suite, sides_of
 from shoesai import files
 from shoesai.engine.specs import EvaluateInputs, EvaluatePicture, EvaluateSpec
 from shoesai.jobs.engine_child import Event
@@ -27,6 +28,7 @@ from shoesai.jobs.runner import Handlers, advance, drive_engine, may_go_on
 from training.work import of_claim
 
 PICTURE_ENDINGS: Final = frozenset((".png", ".jpg", ".jpeg", ".webp"))
+CHECKED_PER_BEAT: Final = 50
 TAKEN_FROM_PICTURE: Final = ("clip_score", "similarity")  # of what the engine tells
 
 
@@ -36,6 +38,7 @@ class Looked:
 
     picture: EvaluatePicture
     blob: str | None = None
+    image: UUID | None = None
     file_name: str = ""
     checks: list[str] = field(default_factory=list)
     is_checked: bool = False
@@ -48,9 +51,16 @@ class Against:
     reference: tuple[EvaluatePicture, ...] = ()
     learned: tuple[EvaluatePicture, ...] = ()
 
+    @classmethod
+    def of(cls, sides: Sides) -> Self:
+        return cls(
+            tuple(_picture(photo.blob_id, photo.blob_id) for photo in sides.unseen),
+            tuple(_picture(photo.blob_id, photo.blob_id) for photo in sides.learned),
+        )
+
 
 def evaluate(claim: Claim) -> dict[str, Any]:
-    evaluation = EvaluationRun.objects.select_related("run__dataset_version").filter(job=claim.job).first()
+    evaluation = EvaluationRun.objects.select_related("run__dataset_version", "owner").filter(job=claim.job).first()
     if evaluation is None:
         raise JobFailed("no_evaluation", "The evaluation was deleted before it was done.")
     subjects = list(evaluation.subjects.select_related("checkpoint", "base_model"))
@@ -104,6 +114,8 @@ def _make_pictures(claim: Claim, subjects: Sequence[Subject], suite: Suite, fold
 def _pictures(evaluation: EvaluationRun, subject: Subject) -> list[Looked]:
     if subject.kind == Subject.Kind.FOLDER:
         return _of_folder(evaluation)
+    if subject.kind == Subject.Kind.PICTURES:
+        return _of_gallery(evaluation)
     rows = SuiteImage.objects.filter(made_by=subject.made_by).order_by("seq")
     return [
         Looked(_picture(str(row.seq), row.blob_id, row.prompt), row.blob_id, checks=row.checks, is_checked=True)
@@ -121,6 +133,14 @@ def _of_folder(evaluation: EvaluationRun) -> list[Looked]:
     ]  # fmt: skip
 
 
+def _of_gallery(evaluation: EvaluationRun) -> list[Looked]:
+    return [
+        Looked(_picture(str(image.pk), image.blob_id, image.generation.prompt), image.blob_id, image.pk,
+               image.file_name())
+        for image in gallery_pictures.still_there(evaluation)
+    ]  # fmt: skip
+
+
 def files_in(folder: Path) -> list[Path]:
     """Pictures directly in it, by name."""
     return sorted(path for path in folder.iterdir() if path.suffix.lower() in PICTURE_ENDINGS and path.is_file())
@@ -132,11 +152,9 @@ def _picture(key: str, blob: str, prompt: str = "") -> EvaluatePicture:
 
 def _against(evaluation: EvaluationRun) -> Against:
     if evaluation.run is not None:
-        sides = sides_of(evaluation.run)
-        return Against(
-            tuple(_picture(photo.blob_id, photo.blob_id) for photo in sides.unseen),
-            tuple(_picture(photo.blob_id, photo.blob_id) for photo in sides.learned),
-        )
+        return Against.of(sides_of(evaluation.run))
+    if evaluation.dataset_version is not None:
+        return Against.of(gallery_pictures.sides_for(evaluation))
     if real := evaluation.settings.get("real"):
         return Against(tuple(EvaluatePicture(path.name, str(path)) for path in files_in(Path(real))))
     return Against()
@@ -152,11 +170,21 @@ def _score(claim: Claim, evaluation: EvaluationRun, subject: Subject, against: A
     told: dict[str, Event] = {}
     handlers: Handlers = {"picture": lambda event: told.update({event["key"]: event})}
     done = drive_engine(claim, _spec(evaluation), _inputs(looked, against), handlers, operation="evaluate")
-    images = [_image_score(subject, seq, one, told.get(one.picture.key, {})) for seq, one in enumerate(looked)]
+    images = list(_image_scores(claim, subject, looked, told))
+    if subject.kind == Subject.Kind.PICTURES:
+        _tell_of_photos(evaluation, done, len(looked))
     with claim.committing():
+        if subject.kind == Subject.Kind.PICTURES:
+            gallery_pictures.hold_on_to(images)
         scoring.keep(subject, done["metrics"], images)
         _keep_notes(evaluation, subject, done)
         Subject.objects.filter(pk=subject.pk).update(is_scored=True)
+
+
+def _tell_of_photos(evaluation: EvaluationRun, done: Event, judged: int) -> None:
+    sides = gallery_pictures.sides_for(evaluation)
+    done["metrics"] += gallery_pictures.unmeasured(done["metrics"], judged, sides)
+    done["problems"] += gallery_pictures.notes_on(evaluation, judged, sides)
 
 
 def _spec(evaluation: EvaluationRun) -> EvaluateSpec:
@@ -177,6 +205,16 @@ def _inputs(looked: Sequence[Looked], against: Against) -> EvaluateInputs:
     )
 
 
+def _image_scores(
+    claim: Claim, subject: Subject, looked: Sequence[Looked], told: dict[str, Event]
+) -> Iterator[ImageScore]:
+    """Checking thousands of pictures takes minutes, in which the job must not look lost."""
+    for seq, one in enumerate(looked):
+        if seq % CHECKED_PER_BEAT == CHECKED_PER_BEAT - 1:
+            advance(claim, seq, len(looked), message="Judging pictures")
+        yield _image_score(subject, seq, one, told.get(one.picture.key, {}))
+
+
 def _image_score(subject: Subject, seq: int, one: Looked, told: Event) -> ImageScore:
     nearest = told.get("nearest", "")
     is_blob = len(nearest) == 64
@@ -184,6 +222,7 @@ def _image_score(subject: Subject, seq: int, one: Looked, told: Event) -> ImageS
         subject=subject,
         seq=seq,
         blob_id=one.blob,
+        image_id=one.image,
         file_name=one.file_name,
         prompt=one.picture.prompt,
         nearest_id=nearest if is_blob else None,

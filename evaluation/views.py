@@ -15,9 +15,9 @@ from django.utils.text import slugify
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
-from evaluation import files_of_reports, showing
+from evaluation import files_of_reports, gallery_pictures, showing
 from evaluation.forms import EvaluateForm
-from evaluation.run_models import EvaluationRun, ImageScore
+from evaluation.run_models import EvaluationRun, ImageScore, Subject
 from evaluation.services import EvaluationProblem, evaluate_checkpoints, forget
 from evaluation.sittings import request_sitting
 from shoesai import files
@@ -76,7 +76,9 @@ def picture(request: HttpRequest, pk: UUID, subject: int, seq: int) -> HttpRespo
     """A judged picture that is stored here; those of a folder are not."""
     found = _visible(request, pk)
     judged = ImageScore.objects.select_related("blob").filter(subject__evaluation=found, subject=subject)
-    row = get_object_or_404(judged, seq=seq)
+    row = get_object_or_404(judged.select_related("subject"), seq=seq)
+    if row.subject.kind == Subject.Kind.PICTURES:
+        gallery_pictures.veil(found, [row])
     if row.blob is None:
         raise Http404
     response = HttpResponse(files.read(row.blob), content_type=row.blob.mime)
@@ -129,5 +131,3 @@ def _uuid(text: str) -> UUID:
         return UUID(text)
     except ValueError:
         raise Http404 from None
-
-

@@ -6,6 +6,8 @@ from django.urls import URLPattern, URLResolver, include, path
 from django.views.generic import RedirectView
 from django.views.i18n import set_language
 
+from evaluation import gallery_views
+from gallery.selection import selection_of
 from shoesai import account_page, dashboard, door, views
 
 urlpatterns: list[URLPattern | URLResolver] = [
@@ -42,5 +44,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("jobs/<uuid:pk>/preview/", views.job_preview, name="job-preview"),
     path("datasets/", include("training.dataset_urls")),
     path("training/", include("training.urls")),
+    # Neither app knows the other: which pictures a form means is the gallery's to say.
+    path("evaluation/pictures/", gallery_views.new, {"selection_of": selection_of}, name="evaluation-of-pictures"),
     path("evaluation/", include("evaluation.urls")),
 ]

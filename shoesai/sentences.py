@@ -66,6 +66,10 @@ SENTENCES: tuple[str, ...] = (
     _("The draft was frozen or discarded before its photos could be varied."),
     _("The photos were deleted before they could be varied."),
     _("the background has not one colour, so a turned photo would show wedges at its corners"),
+    # --- an evaluation of pictures
+    _("%(pictures)s of the chosen pictures were left out: deleted meanwhile, or not shared any more"),
+    _("there are no photos to hold the pictures against, so what needs photos is not measured"),
+    _("no photo of this dataset version is held out, so pictures may be near to photos learned from"),
     # --- a run's log
     _("Queued to go on from step %(step)s."),
     _("Queued."),
