@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 from uuid import UUID
 
@@ -19,6 +20,7 @@ from rest_framework.request import Request
 from rest_framework.response import Response
 
 from evaluation.files_of_reports import FORMATS
+from evaluation.gallery_pictures import evaluate_pictures, veil_pictures, versions_for
 from evaluation.run_models import EvaluationRun, ImageScore
 from evaluation.serializers import (
     EvaluationListSerializer,
@@ -30,6 +32,7 @@ from evaluation.serializers import (
 )
 from evaluation.services import EvaluationProblem, evaluate_checkpoints, forget
 from evaluation.sittings import request_sitting
+from generation.models import GeneratedImage
 from shoesai import files
 from shoesai.api import (
     LIVE_RETRY_SECONDS,
@@ -43,7 +46,7 @@ from shoesai.api import (
     with_etag,
 )
 from shoesai.auth import caller
-from shoesai.models import ApiToken
+from shoesai.models import ApiToken, User
 from shoesai.problems import Problem, documented
 from training.models import Checkpoint, TrainingRun
 
@@ -56,6 +59,7 @@ MAX_SEQ = 2**31 - 1
 def visible_evaluations(request: Request) -> QuerySet[EvaluationRun]:
     """What a row tells comes along."""
     seen = EvaluationRun.objects.visible_to(caller(request)).select_related("job", "run", "owner")
+    seen = seen.defer("settings")  # may hold the ids of 20,000 pictures
     return seen.prefetch_related("subjects__scores", "subjects__checkpoint", "verdicts__checkpoint__run").distinct()
 
 
@@ -66,6 +70,8 @@ def answer(request: Request, id: UUID, **options: Any) -> Response:
 
 class EvaluationsView(ApiView):
     write_scope = ApiToken.Scope.TRAIN
+    # (user, query) → pictures; the gallery says which (see shoesai/api_urls.py). Raises ValidationError.
+    pictures_of: Callable[[User, str], QuerySet[GeneratedImage]] | None = None
 
     @extend_schema(
         operation_id="list_evaluations",
@@ -89,16 +95,18 @@ class EvaluationsView(ApiView):
 
     @extend_schema(
         operation_id="start_evaluation",
-        summary="Judge checkpoints of a run",
+        summary="Judge checkpoints of a run, or pictures",
         description=(
             "The bare base beside the checkpoints of one run, on prompts from captions that it has never learned from; "
             "all its checkpoints where none are named. With `sitting` the court judges all of them, pins the best, and "
-            "looks a second time on prompts and seeds that nobody chose on."
+            "looks a second time on prompts and seeds that nobody chose on. With `images` or `query` in place of "
+            "`run`, pictures of the gallery are judged as they are."
         ),
         tags=["evaluations"],
         request=EvaluationRequestSerializer,
         examples=[
             OpenApiExample("two checkpoints", value=ASKED, request_only=True),
+            OpenApiExample("results of a search", value={"query": "q=red"}, request_only=True),
             OpenApiExample("the court", value=COURT, request_only=True),
         ],
         responses={201: EvaluationSerializer, **documented(400, 401, 403, 413, 415, 429)},
@@ -106,18 +114,42 @@ class EvaluationsView(ApiView):
     def post(self, request: Request) -> Response:
         given = EvaluationRequestSerializer(data=request.data)
         given.is_valid(raise_exception=True)
-        data, user = given.validated_data, caller(request)
-        run = TrainingRun.objects.visible_to(user).filter(name=data["run"]).distinct().first()
-        if run is None:
-            raise ValidationError({"run": _("there is no such run, or it is not yours.")})
         try:
-            if data["sitting"]:
-                made = request_sitting(user, run, given.settings())
-            else:
-                made = evaluate_checkpoints(user, run, _checkpoints(run, data["checkpoints"]), given.settings())
+            made = self._of_pictures(request, given) if "run" not in given.validated_data else _of_run(request, given)
         except EvaluationProblem as problem:
             raise ValidationError(problem.errors) from None
         return answer(request, made.pk, status=201, headers={"Location": reverse("api-evaluation", args=[made.pk])})
+
+    def _of_pictures(self, request: Request, given: EvaluationRequestSerializer) -> EvaluationRun:
+        data, user = given.validated_data, caller(request)
+        if "query" in data:
+            assert self.pictures_of
+            images = self.pictures_of(user, data["query"])
+        else:
+            images = _all_of(user, data["images"])
+        version = versions_for(user).filter(pk=data.get("dataset")).first()
+        if "dataset" in data and version is None:
+            raise ValidationError({"dataset": _("must be a frozen version of a dataset that you may see.")})
+        return evaluate_pictures(user, images, given.settings(), version=version)
+
+
+def _all_of(user: User, keys: list[UUID]) -> QuerySet[GeneratedImage]:
+    """One that is not there refuses all: a part of the pictures would be judged as if it were the whole."""
+    seen = GeneratedImage.objects.visible_to(user).filter(pk__in=keys).order_by("-created_at", "-id")
+    if missing := len(set(keys)) - seen.order_by().count():
+        words = _("%(number)d of these pictures cannot be found among those that you may see.")
+        raise ValidationError({"images": words % {"number": missing}})
+    return seen
+
+
+def _of_run(request: Request, given: EvaluationRequestSerializer) -> EvaluationRun:
+    data, user = given.validated_data, caller(request)
+    run = TrainingRun.objects.visible_to(user).filter(name=data["run"]).distinct().first()
+    if run is None:
+        raise ValidationError({"run": _("there is no such run, or it is not yours.")})
+    if data["sitting"]:
+        return request_sitting(user, run, given.settings())
+    return evaluate_checkpoints(user, run, _checkpoints(run, data["checkpoints"]), given.settings())
 
 
 def _checkpoints(run: TrainingRun, steps: list[int]) -> list[Checkpoint]:
@@ -190,7 +222,8 @@ class JudgedPicturesView(ApiView):
         after = whole_number(request, "after", 0, low=0, high=MAX_SEQ)
         limit = whole_number(request, "limit", 100, low=1, high=MOST_PICTURES)
         images = ImageScore.objects.filter(subject__evaluation=row, subject__position=position).order_by("seq")
-        page = images.select_related("subject")[after : after + limit]
+        page = list(images.select_related("subject")[after : after + limit])
+        veil_pictures(row, page)
         return Response({"pictures": [picture_told(image) for image in page]})
 
 
@@ -213,7 +246,8 @@ class JudgedPictureFileView(ApiView):
     def get(self, request: Request, id: UUID, subject: int, seq: int) -> HttpResponseBase:
         row = found(visible_evaluations(request), "evaluation", id)
         judged = ImageScore.objects.select_related("blob").filter(subject__evaluation=row, subject__position=subject)
-        image = judged.filter(seq=seq).first() if seq <= MAX_SEQ else None
+        image = judged.select_related("subject").filter(seq=seq).first() if seq <= MAX_SEQ else None
+        veil_pictures(row, [image] if image else [])
         if image is None or image.blob is None:
             raise NotFound(_("There is no such picture here."))
         return HttpResponse(files.read(image.blob), content_type=image.blob.mime, headers={"Cache-Control": "private"})

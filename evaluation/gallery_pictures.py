@@ -152,6 +152,12 @@ def _portions(keys: Sequence[Any]) -> Iterator[Sequence[Any]]:
 
 
 # --- looking at it later ------------------------------------------------------------------------------------------
+def veil_pictures(evaluation: EvaluationRun, rows: Sequence[ImageScore]) -> None:
+    """As `veil`, of those rows whose subject is pictures of the gallery."""
+    if of_gallery := [row for row in rows if row.subject.kind == Subject.Kind.PICTURES]:
+        veil(evaluation, of_gallery)
+
+
 def veil(evaluation: EvaluationRun, rows: Iterable[ImageScore]) -> None:
     """A picture that its owner may not see any more keeps its numbers and shows nothing. Nothing is written."""
     of_gallery = ImageScore.objects.filter(subject__evaluation=evaluation, subject__kind=Subject.Kind.PICTURES)

@@ -5,24 +5,52 @@ from __future__ import annotations
 from typing import Any, TypedDict
 
 from django.urls import reverse
+from django.utils.text import format_lazy
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 from rest_framework import serializers
 
 from evaluation import court_words
 from evaluation.reports import told
 from evaluation.run_models import EvaluationRun, ImageScore, Subject, Verdict
-from evaluation.services import Settings
+from evaluation.services import MOST_PICTURES, Settings
 from evaluation.suite import PROMPTS, SEEDS
 from evaluation.targets import TARGETS
 from shoesai.serializers import REQUIRED, JobSerializer, Number, StrictSerializer, Text, WholeNumber
 from training.serializers import MAX_NAME, Flag, OneOf
 
 MAX_STEP = 2**31 - 1
+MAX_QUERY = 2_000
+ABOUT = ("run", "images", "query")
+OF_RUN = ("checkpoints", "sitting", "prompts", "seeds", "num_inference_steps", "guidance_scale")
+_LIST = format_lazy(_("must be a list of 1 to {most}."), most=MOST_PICTURES)
+
+
+def _id(**options: Any) -> serializers.UUIDField:
+    return serializers.UUIDField(error_messages={**REQUIRED, "invalid": _("must be an id.")}, **options)
 
 
 # --- reading --------------------------------------------------------------------------------------------------
 class EvaluationRequestSerializer(StrictSerializer):
-    run = Text(MAX_NAME, help_text="A run's name.")
+    run = Text(MAX_NAME, required=False, help_text="A run's name: its checkpoints are judged.")
+    images = serializers.ListField(
+        child=_id(),
+        min_length=1,
+        max_length=MOST_PICTURES,
+        required=False,
+        error_messages={**REQUIRED, "not_a_list": _LIST, "min_length": _LIST, "max_length": _LIST},
+        help_text="Or pictures of the gallery, by id.",
+    )
+    query = Text(
+        MAX_QUERY,
+        required=False,
+        allow_blank=True,
+        help_text="Or all results of a search: the parameters of GET /api/images as one string.",
+    )
+    dataset = _id(
+        required=False,
+        help_text="With pictures: the version they are held against. Left out: the photos of the one run behind them.",
+    )
     checkpoints = serializers.ListField(
         child=WholeNumber(0, MAX_STEP),
         max_length=100,
@@ -36,6 +64,17 @@ class EvaluationRequestSerializer(StrictSerializer):
     num_inference_steps = WholeNumber(1, 150, default=50)
     guidance_scale = Number(0, 30, required=False, help_text="Left out: the base model's own.")
     targets = OneOf(list(TARGETS), default="prototype", help_text="Which targets the numbers are held against.")
+
+    def validate(self, data: dict[str, Any]) -> dict[str, Any]:
+        about = [name for name in ABOUT if name in data]
+        if len(about) != 1:
+            words = gettext("give exactly one of %(names)s.") % {"names": ", ".join(ABOUT)}
+            raise serializers.ValidationError(dict.fromkeys(about or ["run"], words))
+        strangers = ("dataset",) if about == ["run"] else OF_RUN
+        words = gettext("does not go with %(name)s.") % {"name": about[0]}
+        if wrong := {name: words for name in strangers if name in self.initial_data}:
+            raise serializers.ValidationError(wrong)
+        return data
 
     def settings(self) -> Settings:
         names = ("prompts", "seeds", "num_inference_steps", "guidance_scale", "targets")

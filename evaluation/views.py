@@ -17,7 +17,7 @@ from django.views.decorators.http import require_POST, require_safe
 
 from evaluation import files_of_reports, gallery_pictures, showing
 from evaluation.forms import EvaluateForm
-from evaluation.run_models import EvaluationRun, ImageScore, Subject
+from evaluation.run_models import EvaluationRun, ImageScore
 from evaluation.services import EvaluationProblem, evaluate_checkpoints, forget
 from evaluation.sittings import request_sitting
 from shoesai import files
@@ -30,13 +30,14 @@ ROWS = 30
 
 def _visible(request: HttpRequest, pk: UUID) -> EvaluationRun:
     seen = EvaluationRun.objects.visible_to(caller(request)).select_related("job", "run", "owner").distinct()
+    seen = seen.defer("settings")  # may hold the ids of 20,000 pictures, and a page polls
     return get_object_or_404(seen, pk=pk)
 
 
 @login_required
 @require_safe
 def evaluations(request: HttpRequest) -> HttpResponse:
-    seen = EvaluationRun.objects.visible_to(caller(request)).distinct()
+    seen = EvaluationRun.objects.visible_to(caller(request)).defer("settings").distinct()
     rows = seen.select_related("job", "run", "owner").prefetch_related("subjects").order_by("-created_at", "pk")
     context = {"page": Paginator(rows, ROWS).get_page(request.GET.get("page"))}
     return render(request, "evaluation/list.html", context)
@@ -77,8 +78,7 @@ def picture(request: HttpRequest, pk: UUID, subject: int, seq: int) -> HttpRespo
     found = _visible(request, pk)
     judged = ImageScore.objects.select_related("blob").filter(subject__evaluation=found, subject=subject)
     row = get_object_or_404(judged.select_related("subject"), seq=seq)
-    if row.subject.kind == Subject.Kind.PICTURES:
-        gallery_pictures.veil(found, [row])
+    gallery_pictures.veil_pictures(found, [row])
     if row.blob is None:
         raise Http404
     response = HttpResponse(files.read(row.blob), content_type=row.blob.mime)

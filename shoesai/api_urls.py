@@ -13,6 +13,7 @@ from evaluation.api import (
 )
 from evaluation.mending_api import ImageMendView
 from gallery.api import ImagesView
+from gallery.selection import pictures_named
 from generation.api import GenerateView, ImageFileView, ImageView
 from generation.expansion_api import DatasetExpandView
 from shoesai.api import DocsView, HealthView, JobCancelView, JobsView, JobView, NothingHereView
@@ -50,7 +51,7 @@ urlpatterns: list[URLPattern | URLResolver] = [
     path("api/runs/<uuid:id>/cancel", RunCancelView.as_view(), name="api-run-cancel"),
     path("api/runs/<uuid:id>/metrics", RunMetricsView.as_view(), name="api-run-metrics"),
     path("api/runs/<uuid:id>/events", RunEventsView.as_view(), name="api-run-events"),
-    path("api/evaluations", EvaluationsView.as_view(), name="api-evaluations"),
+    path("api/evaluations", EvaluationsView.as_view(pictures_of=pictures_named), name="api-evaluations"),
     path("api/evaluations/<uuid:id>", EvaluationView.as_view(), name="api-evaluation"),
     path("api/evaluations/<uuid:id>/report", EvaluationReportView.as_view(), name="api-evaluation-report"),
     path("api/evaluations/<uuid:id>/pictures", JudgedPicturesView.as_view(), name="api-evaluation-pictures"),
