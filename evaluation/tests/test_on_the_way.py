@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 from unittest.mock import patch
 
+import pytest
 from django.test import TransactionTestCase
 
 from evaluation import on_the_way
@@ -26,6 +27,7 @@ JUDGE, STOP = TrainingRun.Court.JUDGE, TrainingRun.Court.STOP
 
 
 class RealTrainingTest(People, TransactionTestCase):
+    @pytest.mark.slow
     def test_training_steps_aside_for_each_sitting_and_the_second_look_is_taken_at_the_end(self) -> None:
         self.addCleanup(child_of("gpu").kill)
         starter()

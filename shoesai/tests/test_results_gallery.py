@@ -69,6 +69,7 @@ class ResultsGalleryTests(WorkerTestCase):
                      "--user", "alice", "--json", "-v", "0", *options, stdout=out)  # fmt: skip
         return json.loads(out.getvalue())
 
+    @pytest.mark.slow
     def test_it_writes_sheets_figures_and_a_page_whose_links_lead_somewhere(self) -> None:
         spec = RECIPE.from_dict(RECIPE.to_dict() | {"max_train_steps": 4, "checkpointing_steps": 2})
         run = start_training(

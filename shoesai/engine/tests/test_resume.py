@@ -250,6 +250,7 @@ def engine(spec: TrainSpec, inputs: TrainInputs) -> tuple[subprocess.Popen[bytes
     return child, (json.loads(line) for line in child.stdout)
 
 
+@pytest.mark.slow
 def test_sigkill_at_random_moments_changes_nothing(base_folder: str, photos: Photos, tmp_path: Path) -> None:
     """Each time the child is killed after some events, perhaps while it writes; once the newest state is cut off."""
     spec = dataclasses.replace(RECIPE, max_train_steps=16, checkpointing_steps=2, validation_steps=8)
