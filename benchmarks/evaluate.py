@@ -22,6 +22,8 @@ import sys
 import tempfile
 import time
 from collections.abc import Callable
+from concurrent.futures import ProcessPoolExecutor
+from itertools import repeat
 from pathlib import Path
 from typing import Any
 
@@ -98,9 +100,11 @@ def _pytorch_fid(folder: Path, weights: str) -> float:
     """As published, but for the download of its weights."""
     from pytorch_fid import fid_score, inception
 
+    from shoesai.engine.device import current
+
     inception.load_state_dict_from_url = lambda *_, **__: torch.load(weights, weights_only=True)
     paths = [str(folder / "generated"), str(folder / "real")]
-    return float(fid_score.calculate_fid_given_paths(paths, BATCH, "cpu", 2048, num_workers=1))
+    return float(fid_score.calculate_fid_given_paths(paths, BATCH, current().torch_device, 2048, num_workers=1))
 
 
 SIDES: dict[str, Callable[[Path, str], float]] = {"pytorch_fid": _pytorch_fid, "ours": _ours}
@@ -120,13 +124,17 @@ def _random_weights(path: Path) -> str:
 
 
 def _draw(folder: Path, count: int) -> None:
-    rng = np.random.default_rng(1)
-    for name, brightness in (("generated", 120), ("real", 150)):
-        (folder / name).mkdir()
-        for number in range(count):
-            small = np.clip(rng.normal(brightness, 50, (SIDE // 16, SIDE // 16, 3)), 0, 255).astype(np.uint8)
-            picture = Image.fromarray(small).resize((SIDE, SIDE), Image.Resampling.BICUBIC)
-            picture.save(folder / name / f"{number:05}.png")
+    with ProcessPoolExecutor() as pool:
+        for name, brightness in (("generated", 120), ("real", 150)):
+            (folder / name).mkdir()
+            paths = [folder / name / f"{number:05}.png" for number in range(count)]
+            list(pool.map(_one, paths, repeat(brightness), range(count), chunksize=50))
+
+
+def _one(path: Path, brightness: int, seed: int) -> None:
+    rng = np.random.default_rng([brightness, seed])
+    small = np.clip(rng.normal(brightness, 50, (SIDE // 16, SIDE // 16, 3)), 0, 255).astype(np.uint8)
+    Image.fromarray(small).resize((SIDE, SIDE), Image.Resampling.BICUBIC).save(path)
 
 
 def _in_words(told: dict[str, Any], pictures: int) -> str:
